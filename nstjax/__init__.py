@@ -1,0 +1,1 @@
+"""nstjax: compare the losses of neural style transfer, in JAX."""

@@ -1,0 +1,107 @@
+"""The keys every experiment has, and what a config's argument may say."""
+
+import ml_collections
+from ml_collections import config_dict
+
+from nstjax.errors import UserError, nearest
+
+
+def default_config():
+    """An unlocked ConfigDict with every key of an image experiment.
+
+    Keys whose meaning is not in their name:
+      content: a path or `example:NAME`; "" where no term compares with it (texture synthesis).
+      style: the same; several separated by commas, blended by `style_weights` (empty: equally).
+      size: long side in pixels of the content, and so of the result.
+      style_size: long side of the style; 0 for that of the content.
+      weights: a weight set by name, path or mirror (`nstjax.weights.load`).
+      normalise: Gatys' weight normalisation, calibrated on the shipped pictures.
+      init: "content", "style" (cropped to the canvas), "noise" or a path.
+      noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
+      optimizer, optimizer_args, schedule, schedule_args, project, ema: see `nstjax.optimize.Plan`.
+      learning_rate: unset for the optimiser's usual: 1 for lbfgs (a factor on its first guess of a
+        step), 0.02 for all others.
+      terms: name → {loss, taps, weight, tap_weights, reference, hyper-parameters of the loss};
+        `tap_weights` multiplies `weight` tap by tap where it is given.
+      stages: () or coarse-to-fine stages, each a dict of `size`, `steps` and whatever else differs.
+      steps_per_call: steps in one compiled call: how often progress is shown.
+    """
+    config = ml_collections.ConfigDict()
+    config.content = "example:coffee"
+    config.style = "example:brushwork"
+    config.style_weights = ()
+    config.size = 512
+    config.style_size = 0
+    config.weights = "vgg19"
+    config.normalise = False
+    config.pooling = "max"
+    config.padding = "zero"
+    config.init = "content"
+    config.noise_scale = 1 / 255
+    config.seed = 0
+    config.steps = 500
+    config.optimizer = "adam"
+    config.optimizer_args = ml_collections.ConfigDict()
+    config.learning_rate = config_dict.placeholder(float)
+    config.schedule = "constant_schedule"
+    config.schedule_args = ml_collections.ConfigDict()
+    config.project = True
+    config.ema = 0.0
+    config.terms = ml_collections.ConfigDict()
+    config.stages = ()
+    config.steps_per_call = 10
+    config.log_every = 10
+    config.log_gradients = False
+    config.preview_every = 50
+    config.checkpoint_every = 50
+    return config
+
+
+def term(loss, taps, *, reference="style", weight=1.0, tap_weights=(), **hyper):
+    """A term of an objective as a ConfigDict."""
+    taps = (taps,) if isinstance(taps, str) else tuple(taps)
+    fields = {"loss": loss, "taps": taps, "reference": reference, "weight": float(weight)}
+    return ml_collections.ConfigDict(fields | {"tap_weights": tuple(tap_weights)} | hyper)
+
+
+def parse_arg(arg, **defaults):
+    """Reads a config's argument: comma-separated `key=value` and bare flags.
+
+    Args:
+      arg: e.g. "blocks=3,smoke" or None.
+      **defaults: every key there is with its default; its type converts the value. False for a flag.
+
+    Returns:
+      A ConfigDict of the keys.
+
+    Raises:
+      UserError: for an unknown key or a value of the wrong type.
+    """
+    values = dict(defaults)
+    for item in filter(None, (arg or "").split(",")):
+        key, _, value = item.partition("=")
+        if key not in defaults:
+            raise UserError(f"config argument {key!r} is unknown{nearest(key, defaults)}")
+        kind = type(defaults[key])
+        if kind is bool:
+            if value not in ("", "true", "false"):
+                raise UserError(f"config argument {key!r} is a flag; got {value!r}")
+            values[key] = value != "false"
+            continue
+        try:
+            values[key] = kind(value)
+        except ValueError:
+            raise UserError(f"config argument {key!r} must be {kind.__name__}; got {value!r}") from None
+    return ml_collections.ConfigDict(values)
+
+
+def smoke(config):
+    """Cuts a config down to seconds on two CPU cores: a small picture, few steps, small random weights."""
+    config.size = 64
+    config.steps = min(config.steps, 6)
+    config.weights = "random-slim"
+    config.normalise = False
+    config.stages = ()
+    config.steps_per_call = config.log_every = 2
+    config.preview_every = config.checkpoint_every = 4
+    return config

@@ -1,0 +1,39 @@
+"""The one error that people at the command line see."""
+
+import difflib
+
+
+class UserError(Exception):
+    """A mistake the person at the command line can mend.
+
+    Its message is one line: what was wrong, what was expected. Characters that could break the
+    line, or drive a terminal, become spaces.
+    """
+
+    def __init__(self, message):
+        super().__init__("".join(c if c.isprintable() else " " for c in str(message)))
+
+
+def nearest(name, valid):
+    """A clause that helps to mend a mistyped name.
+
+    Args:
+        name: what was given.
+        valid: the names that would have done.
+
+    Returns:
+        The closest valid name; where none is near, the valid names, at most ten; or nothing.
+
+    >>> nearest("relu42", ["relu4_1", "relu4_2"])
+    "; did you mean 'relu4_2'?"
+    >>> nearest("sepia", ["adam", "lbfgs"])
+    '; valid: adam, lbfgs'
+    """
+    folded = {str(v).casefold(): str(v) for v in valid}
+    if close := difflib.get_close_matches(str(name).casefold(), folded, n=1):
+        return f"; did you mean {folded[close[0]]!r}?"
+    if not folded:
+        return ""
+    shown = list(folded.values())[:10]
+    more = f" and {len(folded) - len(shown)} more" if len(folded) > len(shown) else ""
+    return f"; valid: {', '.join(shown)}{more}"

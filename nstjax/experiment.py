@@ -1,0 +1,354 @@
+"""A config made into arrays and compiled parts: pictures, encoder, terms, stages."""
+
+import dataclasses
+import functools
+import inspect
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nstjax import io, losses, vgg, weights
+from nstjax.errors import UserError, nearest
+from nstjax.objective import Objective, Term, make_targets, term_weights
+from nstjax.optimize import Plan
+
+MEAN_GREY = (0.485, 0.458, 0.408)
+LEARNING_RATE = {"lbfgs": 1.0}
+CALIBRATION_SIZE = 256
+_TERM_KEYS = ("loss", "taps", "reference", "weight", "tap_weights")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One size of the optimisation.
+
+    Attributes:
+      shape: (H, W) of the image.
+      steps: to make.
+      plan: static part of the loop.
+      objective: what is minimised.
+      learning_rate: a number.
+      problem: the other arguments of the objective: (params, targets, weights, key).
+    """
+
+    shape: tuple[int, int]
+    steps: int
+    plan: Plan
+    objective: Objective
+    learning_rate: float
+    problem: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """All that a run needs, read and checked.
+
+    Attributes:
+      config: the resolved config, a plain dict.
+      weights: the weight set.
+      content: `Picture` or None.
+      styles: the style pictures.
+      stage_configs: one ConfigDict a stage.
+    """
+
+    config: dict[str, Any]
+    weights: weights.Weights
+    content: io.Picture | None
+    styles: tuple[io.Picture, ...]
+    stage_configs: tuple[Any, ...]
+
+    @property
+    def label(self):
+        """What outputs are labelled with."""
+        return f"nstjax; weights: {self.weights.label}"
+
+    @property
+    def notes(self):
+        """What a person should know about the inputs, a line each."""
+        pictures = (self.content, *self.styles) if self.content else self.styles
+        notes = [f"{p.name}: {note}" for p in pictures for note in p.notes]
+        if self.weights.label.startswith("random"):
+            notes.append(f"the network has random weights ({self.weights.label}), not trained ones")
+        return tuple(notes)
+
+
+def load(config):
+    """Reads what a config names and checks every key.
+
+    Raises:
+      UserError: naming the key, what was expected and the nearest valid name.
+    """
+    stage_configs = _stages(config)
+    for stage in stage_configs:
+        _check(stage)
+        build_terms(stage.terms)
+        _plan(stage)
+    content = io.load_picture(config.content) if config.content else None
+    styles = tuple(io.load_picture(name) for name in _style_names(config.style))
+    if config.style_weights and len(config.style_weights) != len(styles):
+        raise UserError(
+            f"style_weights has {len(config.style_weights)} numbers for {len(styles)} style pictures"
+        )
+    if not styles and not content:
+        raise UserError("content and style are both empty: give at least one picture")
+    experiment = Experiment(_plain(config), _load_weights(config), content, styles, tuple(stage_configs))
+    taps = vgg.reachable_taps(experiment.weights.params)
+    for stage in stage_configs:
+        for name, term in stage.terms.items():
+            try:
+                vgg.check_taps(term.taps, taps, f"the weights {experiment.weights.label}")
+            except ValueError as error:
+                raise UserError(f"terms.{name}.taps: {error}") from None
+            if not (content if term.reference == "content" else styles):
+                raise UserError(f"terms.{name} compares with the {term.reference}, which is empty")
+    return experiment
+
+
+def make_stage(experiment, index):
+    """The arrays and compiled parts of a stage; its targets are computed here."""
+    config = experiment.stage_configs[index]
+    encoder = _encoder(experiment.weights, config)
+    terms = build_terms(config.terms)
+    shape = canvas(experiment, config)
+    references = {}
+    if experiment.content:
+        references["content"] = [(jnp.asarray(io.resize(experiment.content.pixels, *shape)), 1.0)]
+    if experiment.styles:
+        blend = config.style_weights or (1.0,) * len(experiment.styles)
+        references["style"] = [
+            (jnp.asarray(io.resize(p.pixels, *_style_shape(p, config))), float(w))
+            for p, w in zip(experiment.styles, blend, strict=True)
+        ]
+    used = {reference: references[reference] for reference in {t.reference for t in terms}}
+    per_tap = {
+        name: tuple(term.weight * w for w in term.tap_weights) or term.weight
+        for name, term in config.terms.items()
+    }
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    targets = _targets(encoder.apply, encoder.params, terms, used)
+    return Stage(
+        shape=shape,
+        steps=config.steps,
+        plan=_plan(config),
+        objective=Objective(encoder.apply, terms),
+        learning_rate=_learning_rate(config),
+        problem=(encoder.params, targets, term_weights(terms, per_tap), key),
+    )
+
+
+_targets = jax.jit(make_targets, static_argnames=("apply", "terms"))
+
+
+def initial_image(experiment, config):
+    """The image [H, W, 3] that the first stage starts from."""
+    shape = canvas(experiment, config)
+    if config.init == "noise":
+        noise = jax.random.normal(jax.random.key(config.seed), (*shape, 3))
+        return jnp.clip(jnp.asarray(MEAN_GREY) + config.noise_scale * noise, 0, 1)
+    if config.init == "content":
+        if not experiment.content:
+            raise UserError("init is 'content', but content is empty; expected noise, style or a path")
+        return jnp.asarray(io.resize(experiment.content.pixels, *shape))
+    if config.init == "style" and not experiment.styles:
+        raise UserError("init is 'style', but style is empty; expected content, noise or a path")
+    picture = experiment.styles[0] if config.init == "style" else io.load_picture(config.init)
+    return jnp.asarray(io.resize_to_cover(picture.pixels, *shape))
+
+
+def canvas(experiment, config):
+    """(H, W) of the result: the content's aspect ratio, else the first style's, at `config.size`."""
+    picture = experiment.content or experiment.styles[0]
+    return io.fit_size(*picture.pixels.shape[:2], config.size)
+
+
+def build_terms(terms):
+    """A tuple of `Term` from the `terms` of a config.
+
+    Raises:
+      UserError: for a loss, a hyper-parameter or a reference that does not exist.
+    """
+    if not terms:
+        raise UserError("terms is empty: an experiment needs at least one loss")
+    built = []
+    for name, term in terms.items():
+        for key in ("loss", "taps"):
+            if key not in term:
+                raise UserError(f"terms.{name}.{key} is missing")
+        factories = [n for n in losses.__all__ if n != "Loss"]
+        if term.loss not in factories:
+            raise UserError(f"terms.{name}.loss {term.loss!r} is unknown{nearest(term.loss, factories)}")
+        if term.reference not in ("content", "style"):
+            raise UserError(
+                f"terms.{name}.reference {term.reference!r} is unknown; expected content or style"
+            )
+        if term.tap_weights and len(term.tap_weights) != len(term.taps):
+            raise UserError(
+                f"terms.{name}.tap_weights has {len(term.tap_weights)} numbers for {len(term.taps)} taps"
+            )
+        hyper = {key: value for key, value in term.items() if key not in _TERM_KEYS}
+        valid = inspect.signature(getattr(losses, term.loss)).parameters
+        for key in hyper:
+            if key not in valid:
+                known = (*_TERM_KEYS, *valid)
+                raise UserError(f"terms.{name}.{key} is unknown for {term.loss}{nearest(key, known)}")
+        try:
+            loss = _loss(term.loss, tuple(sorted(hyper.items())))
+        except ValueError as error:
+            raise UserError(f"terms.{name}: {error}") from None
+        built.append(Term(name, loss, tuple(term.taps), term.reference))
+    return tuple(built)
+
+
+@functools.cache
+def _loss(name, hyper):
+    """The same `Loss` for the same arguments, so that equal objectives are one compiled program."""
+    return getattr(losses, name)(**dict(hyper))
+
+
+def provenance(experiment):
+    """What the result depends on ("inputs") and what it was made with, for `provenance.json`."""
+    pictures = {"content": experiment.content} if experiment.content else {}
+    pictures |= {f"style {i}": p for i, p in enumerate(experiment.styles)}
+    packages = ("nstjax", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
+    return {
+        "inputs": {
+            "weights": {"label": experiment.weights.label, "sha256": experiment.weights.sha256},
+            "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},
+            "seed": experiment.config["seed"],
+        },
+        "notes": list(experiment.notes),
+        "versions": {name: _version(name) for name in packages},
+        "device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind} x {jax.device_count()}",
+        "git_commit": _git_commit(),
+    }
+
+
+def _stages(config):
+    """One ConfigDict a stage: the config with the stage's keys over it."""
+    if not config.stages:
+        return [config]
+    stages = []
+    for i, stage in enumerate(config.stages):
+        merged = config.copy_and_resolve_references()
+        try:
+            merged.update(stage)
+        except (KeyError, AttributeError, TypeError) as error:
+            raise UserError(f"stages[{i}]: {str(error).splitlines()[0]}") from None
+        for key in stage:
+            if key not in config:
+                raise UserError(f"stages[{i}].{key} is unknown{nearest(key, list(config))}")
+            if key in ("content", "style", "weights", "normalise", "seed", "init", "stages"):
+                raise UserError(f"stages[{i}].{key} cannot differ between stages")
+        stages.append(merged)
+    return stages
+
+
+def _check(config):
+    at_least = {
+        "size": 1,
+        "style_size": 0,
+        "steps": 0,
+        "noise_scale": 0,
+        "steps_per_call": 1,
+        "log_every": 1,
+        "preview_every": 1,
+        "checkpoint_every": 1,
+    }
+    for key, least in at_least.items():
+        if config[key] < least:
+            raise UserError(f"{key} must be at least {least}; got {config[key]}")
+    if not 0 <= config.ema < 1:
+        raise UserError(f"ema must be in [0, 1); got {config.ema}")
+    for key, valid in (("pooling", vgg.POOLINGS), ("padding", tuple(vgg.PADDINGS))):
+        if config[key] not in valid:
+            raise UserError(f"{key} {config[key]!r} is unknown{nearest(config[key], valid)}")
+    if config.style_weights and not sum(config.style_weights) > 0:
+        raise UserError(f"style_weights must add up to more than 0; got {config.style_weights}")
+
+
+def _plan(config):
+    try:
+        return Plan(
+            optimizer=config.optimizer,
+            optimizer_args=tuple(sorted(config.optimizer_args.items())),
+            schedule=config.schedule,
+            schedule_args=tuple(sorted(config.schedule_args.items())),
+            project=config.project,
+            ema=config.ema,
+            log_every=config.log_every,
+            log_gradients=config.log_gradients,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _learning_rate(config):
+    if config.learning_rate is None:
+        return LEARNING_RATE.get(config.optimizer, 0.02)
+    return config.learning_rate
+
+
+def _load_weights(config):
+    loaded = weights.load(config.weights, seed=config.seed)
+    if not config.normalise:
+        return loaded
+    pictures = [io.load_picture(f"example:{name}") for name in calibration_names()]
+    images = [io.resize(p.pixels, *io.fit_size(*p.pixels.shape[:2], CALIBRATION_SIZE)) for p in pictures]
+    return weights.normalise(loaded, images, pooling=config.pooling, padding=config.padding)
+
+
+def calibration_names():
+    """The example pictures that weights are normalised on: the package's paintings."""
+    return tuple(name for name in io.example_names() if name not in io.PHOTOGRAPHS)
+
+
+def _encoder(loaded, config):
+    return vgg.make_encoder(
+        loaded.params, loaded.preprocessing, pooling=config.pooling, padding=config.padding
+    )
+
+
+def _style_names(style):
+    if Path(style).expanduser().is_file():
+        return (style,)
+    return tuple(filter(None, style.split(",")))
+
+
+def _style_shape(picture, config):
+    return io.fit_size(*picture.pixels.shape[:2], config.style_size or config.size)
+
+
+def _plain(config):
+    """Nested dicts, lists and numbers of a ConfigDict."""
+    plain = config.copy_and_resolve_references().to_dict()
+    return plain | {"stages": [s.to_dict() if hasattr(s, "to_dict") else s for s in config.stages]}
+
+
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git_commit():
+    folder = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+        dirty = subprocess.run(
+            ["git", "-C", folder, "status", "--porcelain"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    if head.returncode:
+        return "unknown"
+    return head.stdout.strip() + (" with changes" if dirty.stdout.strip() else "")

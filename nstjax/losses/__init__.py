@@ -1,0 +1,23 @@
+"""Perceptual losses: each public factory binds hyper-parameters and returns a `Loss`.
+
+The tap `image` is the picture itself ([h, w, 3], sRGB in [0, 1]), so picture terms such as total
+variation are ordinary losses.
+"""
+
+from nstjax.losses.base import Loss
+from nstjax.losses.feature import feature, feature_deep_photo, feature_sum
+from nstjax.losses.gram import gram, gram_l1_normalised
+from nstjax.losses.tv import tv_anisotropic, tv_corner, tv_isotropic, tv_nine_point
+
+__all__ = [
+    "Loss",
+    "feature",
+    "feature_deep_photo",
+    "feature_sum",
+    "gram",
+    "gram_l1_normalised",
+    "tv_anisotropic",
+    "tv_corner",
+    "tv_isotropic",
+    "tv_nine_point",
+]

@@ -1,0 +1,110 @@
+"""Gram matrices, in the normalisation of everyone who published one."""
+
+import jax.numpy as jnp
+
+from nstjax.losses.base import Loss, area, inverse_area
+
+# What published code computes, as a multiple of the mean squared difference of Gram matrices that
+# are divided by the number of positions. n: positions, c: channels, covered: mean of the mask,
+# stride: pixels of the picture per position of the tap, along one axis.
+CONVENTIONS = {
+    # sum d^2 / (4 C^2 N^2) on F'F: Gatys et al. 2015 and 2016, papers
+    "gatys2016": lambda n, c, covered, stride: 1 / 4,
+    # sum d^2 / (4 C^2) on F'F / N: leongatys/DeepTextures
+    "deep_textures": lambda n, c, covered, stride: 1 / 4,
+    # mean d^2 on F'F / N: leongatys/NeuralImageSynthesis and PytorchNeuralStyleTransfer, pystiche
+    "neural_image_synthesis": lambda n, c, covered, stride: 1.0,
+    # mean d^2 on F'F / (C N): jcjohnson/neural-style, lapstyle
+    "neural_style": lambda n, c, covered, stride: 1 / c**2,
+    # the same: jcjohnson/fast-neural-style, pytorch/examples
+    "fast_neural_style": lambda n, c, covered, stride: 1 / c**2,
+    # sum d^2 on F'F / (C N): Johnson et al. 2016, paper
+    "johnson2016": lambda n, c, covered, stride: 1.0,
+    # mean d^2 times the mean of the mask, on F'F / (C N mean M): luanfujun/deep-photo-styletransfer
+    "deep_photo": lambda n, c, covered, stride: covered / c**2,
+    # mean d^2 on F'F: pierre-wilmot/NeuralTextureSynthesis
+    "neural_texture_synthesis": lambda n, c, covered, stride: n**2,
+    # sum d^2 / (36 (H W)^2) on (F - 1)'(F - 1), H W of the picture: titu1994 (with shift=-1)
+    "titu1994": lambda n, c, covered, stride: c**2 / (36 * stride**4),
+}
+
+
+def gram_matrix(x, *, where=None):
+    """Channel co-activations [c, c] of features [h, w, c], divided by the number of positions.
+
+    With a soft mask [h, w], positions are weighted and divided by the mask's sum; under an empty mask
+    the matrix is 0. Computed in full float32 precision on every device.
+    """
+    flat = x.reshape(-1, x.shape[-1])
+    left = flat if where is None else flat * where.reshape(-1, 1)
+    return jnp.matmul(left.T, flat, precision="highest") * inverse_area(x, where)
+
+
+def gram(*, convention="neural_image_synthesis", shift=0.0, stride=1):
+    r"""Squared distance between Gram matrices.
+
+    .. math:: s(N, C) \cdot \frac{1}{C^2} \sum_{ij} (G_{ij} - A_{ij})^2, \quad
+              G = \frac{1}{N} (F + \text{shift})^T (F + \text{shift})
+
+    Each Gram matrix is divided by its own number of positions; the squared difference is a mean over
+    the C^2 entries; s is 1 by default, else the factor that makes the result equal to what the named
+    source computes.
+
+    Args:
+      convention: one of `CONVENTIONS`.
+      shift: added to the features first (Novak & Nikulin 2016 use -1).
+      stride: pixels of the picture per position of the tap along one axis (1 at block 1, 2 at block 2,
+        ...); only `titu1994` reads it.
+
+    Differs from the paper: Gatys et al. divide the unnormalised Gram matrices of both pictures by one
+    N. Here each is divided by its own, which is the same where the pictures have one size and the only
+    sensible reading where they do not.
+
+    References:
+      Gatys et al. 2016, eq. 4, https://arxiv.org/abs/1508.06576
+
+    >>> import jax.numpy as jnp
+    >>> loss, x = gram(), jnp.ones((4, 4, 3))
+    >>> float(loss.score(2 * x, loss.target(x)))
+    9.0
+    """
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention must be one of {', '.join(CONVENTIONS)}; got {convention!r}")
+    scale = CONVENTIONS[convention]
+
+    def target(x, *, where=None):
+        return gram_matrix(x + shift, where=where)
+
+    def score(x, target, *, where=None, key=None):
+        h, w, c = x.shape
+        n = area(x, where)
+        difference = jnp.square(gram_matrix(x + shift, where=where) - target)
+        value = scale(n, c, n / (h * w), stride) * jnp.mean(difference)
+        return value if where is None else jnp.where(n > 0, value, 0.0)
+
+    return Loss(target=target, score=score)
+
+
+def gram_l1_normalised(*, eps=1e-8):
+    r"""Squared distance between Gram matrices over their absolute distance.
+
+    .. math:: \frac{\sum_{ij} (G_{ij} - A_{ij})^2}{\sum_{ij} |G_{ij} - A_{ij}| + \epsilon}, \quad
+              G = F^T F / N
+
+    The `StyleLoss` of crowsonkb/style-transfer-pytorch: not a multiple of the squared distance, but
+    scaled by its own size, so that the gradient with respect to G has an L1 norm near 1 whatever the
+    distance. Gram matrices are divided by positions; both sums run over the C^2 entries.
+
+    >>> import jax.numpy as jnp
+    >>> loss, x = gram_l1_normalised(), jnp.ones((4, 4, 3))
+    >>> float(loss.score(2 * x, loss.target(x)))
+    3.0
+    """
+
+    def score(x, target, *, where=None, key=None):
+        difference = gram_matrix(x, where=where) - target
+        divisor = jnp.sum(jnp.abs(difference)) + eps
+        value = jnp.sum(jnp.square(difference)) / divisor
+        return value if where is None else jnp.where(area(x, where) > 0, value, 0.0)
+
+    return Loss(target=gram_matrix, score=score)

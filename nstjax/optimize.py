@@ -1,0 +1,286 @@
+"""The one image loop: chunks of optimiser steps inside a compiled scan, carried across scales."""
+
+import dataclasses
+import functools
+import inspect
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from nstjax.errors import nearest
+from nstjax.objective import gradient_norms
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How to minimise: everything about the loop that is compiled in.
+
+    Attributes:
+      optimizer: "adam", "lbfgs" or any optimiser of optax by name.
+      optimizer_args: its keyword arguments, as sorted pairs.
+      schedule: a schedule of optax by name, e.g. "cosine_decay_schedule"; its values are relative to
+        the learning rate.
+      schedule_args: its keyword arguments, as sorted pairs.
+      project: whether each step ends with a projection to [0, 1].
+      ema: decay of an average of the iterates that becomes the result; 0 for the last iterate.
+      log_every: steps between reports.
+      log_gradients: whether reports hold gradient norms as well.
+    """
+
+    optimizer: str = "adam"
+    optimizer_args: tuple[tuple[str, Any], ...] = ()
+    schedule: str = "constant_schedule"
+    schedule_args: tuple[tuple[str, Any], ...] = ()
+    project: bool = True
+    ema: float = 0.0
+    log_every: int = 10
+    log_gradients: bool = False
+
+    def __post_init__(self):
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer {self.optimizer!r} is unknown{nearest(self.optimizer, OPTIMIZERS)}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule {self.schedule!r} is unknown{nearest(self.schedule, SCHEDULES)}")
+        optimizer = _lbfgs if self.is_lbfgs else getattr(optax, self.optimizer)
+        _check_arguments("optimizer_args", optimizer, self.optimizer_args, ("learning_rate", "project"))
+        if self.schedule != "constant_schedule":
+            _check_arguments("schedule_args", getattr(optax, self.schedule), self.schedule_args, ())
+
+    @property
+    def is_lbfgs(self):
+        return self.optimizer == "lbfgs"
+
+
+def _check_arguments(name, function, given, bound):
+    parameters = {k: p for k, p in inspect.signature(function).parameters.items() if k not in bound}
+    for key, _ in given:
+        if key not in parameters:
+            raise ValueError(f"{name}.{key} is unknown{nearest(key, parameters)}")
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and key not in dict(given):
+            raise ValueError(f"{name}.{key} is required by {function.__name__}")
+
+
+def _public(suits):
+    functions = {name: f for name, f in vars(optax).items() if inspect.isfunction(f)}
+    return tuple(sorted(n for n, f in functions.items() if suits(n, list(inspect.signature(f).parameters))))
+
+
+OPTIMIZERS = _public(lambda name, parameters: parameters[:1] == ["learning_rate"] and "scale_by" not in name)
+SCHEDULES = _public(lambda name, parameters: name.endswith("_schedule") and "scale_by" not in name)
+
+
+class State(NamedTuple):
+    """The loop between two steps; a pytree of arrays, and all that a checkpoint needs.
+
+    Attributes:
+      image: [H, W, 3], the iterate.
+      optimizer: the optimiser's state.
+      average: state of the average of the iterates.
+      good: [H, W, 3], the last image whose objective and gradient were finite.
+      step: steps made, int32.
+      evaluations: of objective and gradient, those of line searches included, int32.
+      failed: whether the objective or its gradient at `image` was not finite; nothing moves then.
+    """
+
+    image: jax.Array
+    optimizer: Any
+    average: optax.EmaState
+    good: jax.Array
+    step: jax.Array
+    evaluations: jax.Array
+    failed: jax.Array
+
+
+def initial_state(plan, image):
+    """The state before the first step from an image [H, W, 3]."""
+    image = jnp.asarray(image)
+    state = State(
+        image=image,
+        optimizer=_transformation(plan, 1.0).init(image),
+        average=optax.ema(plan.ema).init(image),
+        good=image,
+        step=jnp.int32(0),
+        evaluations=jnp.int32(0),
+        failed=jnp.bool_(False),
+    )
+    # `run_chunk` gives every buffer up, so none may serve twice.
+    return jax.tree.map(lambda x: jnp.array(x, copy=True), state)
+
+
+def next_scale(old_plan, plan, state, shape):
+    """The state at another size: the result so far resized, with its optimiser's state.
+
+    Moments of a first-order optimiser are resized with the image; curvature pairs of L-BFGS belong to
+    the old size, and L-BFGS starts anew, as does an optimiser that differs from the one before. Steps
+    and the average of the iterates start from 0.
+    """
+    image = jax.image.resize(result(old_plan, state), (*shape, 3), "cubic")
+    fresh = initial_state(plan, jnp.clip(image, 0, 1) if plan.project else image)
+    same = plan.optimizer == old_plan.optimizer and plan.optimizer_args == old_plan.optimizer_args
+    if not same or plan.is_lbfgs:
+        return fresh
+
+    def carry(old, new):
+        if old.shape == state.image.shape:
+            return jax.image.resize(old, new.shape, "linear")
+        return old
+
+    return fresh._replace(optimizer=jax.tree.map(carry, state.optimizer, fresh.optimizer))
+
+
+def result(plan, state):
+    """The image [H, W, 3] that a state stands for: the average of the iterates where one is kept."""
+    if not plan.ema:
+        return state.image
+    correction = 1 - plan.ema ** state.average.count.astype(jnp.float32)
+    return jnp.where(state.average.count > 0, state.average.ema / correction, state.image)
+
+
+@functools.partial(jax.jit, static_argnames=("objective", "plan", "length"), donate_argnames=("state",))
+def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
+    """At most `length` steps, as one compiled scan.
+
+    Args:
+      objective: an `Objective`; static.
+      plan: a `Plan`; static.
+      state: a `State`; its buffers are given up.
+      problem: the arguments of the objective after the image: (params, targets, weights, key).
+      learning_rate: scalar.
+      stop: the step to stop before, a scalar.
+      length: of the scan; static.
+
+    Returns:
+      `(state, rows)`: rows {"evaluations": [length], "total": [length], "term/tap": [length], ...}, one
+      a step made, of the image before the step. Only steps divisible by `plan.log_every` have gradient
+      norms and, with L-BFGS, terms; the rows of the others hold NaN there.
+    """
+    if plan.schedule == "constant_schedule":
+        rate = learning_rate
+    else:
+        schedule = getattr(optax, plan.schedule)(**dict(plan.schedule_args))
+
+        def rate(count):
+            return learning_rate * schedule(count)
+
+    transformation = _transformation(plan, rate)
+
+    def total(image):
+        return objective(image, *problem)[0]
+
+    def projected_total(image):
+        return total(_project(image) if plan.project else image)
+
+    def evaluate(state):
+        if plan.is_lbfgs:
+            # The line search has evaluated the objective here already, but not term by term.
+            value, gradient = optax.value_and_grad_from_state(total)(state.image, state=state.optimizer)
+            report = jax.eval_shape(lambda: objective(state.image, *problem)[1])
+            report = lax.cond(
+                state.step % plan.log_every == 0,
+                lambda: objective(state.image, *problem)[1],
+                lambda: jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), report),
+            )
+            return value, gradient, report
+        (value, report), gradient = jax.value_and_grad(objective, has_aux=True)(state.image, *problem)
+        return value, gradient, report
+
+    def advance(state):
+        value, gradient, report = evaluate(state)
+        updates, optimizer = transformation.update(
+            gradient,
+            state.optimizer,
+            state.image,
+            value=value,
+            grad=gradient,
+            value_fn=projected_total,
+        )
+        image = optax.apply_updates(state.image, updates)
+        image = _project(image) if plan.project else image
+        _, average = optax.ema(plan.ema).update(image, state.average)
+        evaluations = 1
+        if plan.is_lbfgs:
+            # The first step evaluates its starting point; later ones have it from their predecessor.
+            searched = optax.tree.get(optimizer, "info").num_linesearch_steps
+            evaluations = searched + jnp.where(state.evaluations == 0, 1, 0)
+        after = State(
+            image=image,
+            optimizer=optimizer,
+            average=average,
+            good=state.image,
+            step=state.step + 1,
+            evaluations=state.evaluations + jnp.asarray(evaluations, jnp.int32),
+            failed=state.failed,
+        )
+        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
+        after = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old),
+            after,
+            state._replace(failed=jnp.bool_(True)),
+        )
+        row = {"evaluations": state.evaluations, "total": value, **report}
+        if plan.log_gradients:
+            norms = lax.cond(
+                state.step % plan.log_every == 0,
+                lambda: gradient_norms(objective, state.image, *problem),
+                lambda: jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), report),
+            )
+            row |= {f"gradient/{name}": norm for name, norm in norms.items()}
+        return after, row
+
+    def step(state, _):
+        row = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(advance, state)[1])
+        return lax.cond((state.step < stop) & ~state.failed, advance, lambda state: (state, row), state)
+
+    return lax.scan(step, state, None, length=length)
+
+
+def _transformation(plan, learning_rate):
+    make = (
+        functools.partial(_lbfgs, project=plan.project) if plan.is_lbfgs else getattr(optax, plan.optimizer)
+    )
+    made = make(learning_rate=learning_rate, **dict(plan.optimizer_args))
+    return optax.with_extra_args_support(made)
+
+
+def _lbfgs(learning_rate, project, *, memory_size=10, max_linesearch_steps=20):
+    """optax's L-BFGS and zoom line search, kept inside the box where the iterates are projected.
+
+    Steps out of the box are taken out of the direction, and the objective that the line search sees
+    projects its argument, so that what it accepts is what the projection leaves.
+    """
+    search = optax.scale_by_zoom_linesearch(max_linesearch_steps, initial_guess_strategy="one")
+    base = (optax.scale_by_lbfgs(memory_size), optax.scale_by_learning_rate(learning_rate))
+    return optax.chain(*base, _keep_inside(), search) if project else optax.chain(*base, search)
+
+
+def _keep_inside():
+    def update(updates, state, params):
+        outward = ((params <= 0) & (updates < 0)) | ((params >= 1) & (updates > 0))
+        return jnp.where(outward, 0, updates), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+@jax.custom_jvp
+def _project(image):
+    """Projection to [0, 1] whose derivative is 1 everywhere, so that no pixel sticks to a bound."""
+    return jnp.clip(image, 0, 1)
+
+
+_project.defjvp(lambda primals, tangents: (_project(*primals), *tangents))
+
+
+def diagnose(objective, state, problem):
+    """One line on which term of a failed state is not finite."""
+    _, report = objective(state.image, *problem)
+    for name, value in report.items():
+        if not jnp.isfinite(value):
+            return f"term {name!r} is {value}"
+    for name, norm in gradient_norms(objective, state.image, *problem).items():
+        if not jnp.isfinite(norm):
+            return f"the gradient of term {name!r} is not finite"
+    return "the weighted sum of the terms is not finite, though every term is"
