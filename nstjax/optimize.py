@@ -65,7 +65,7 @@ def _check_arguments(name, function, given, bound):
 
 
 def _public(suits):
-    functions = {name: f for name, f in vars(optax).items() if inspect.isfunction(f)}
+    functions = {n: f for n, f in vars(optax).items() if inspect.isfunction(f) and not n.startswith("_")}
     return tuple(sorted(n for n, f in functions.items() if suits(n, list(inspect.signature(f).parameters))))
 
 
@@ -158,15 +158,7 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
       a step made, of the image before the step. Only steps divisible by `plan.log_every` have gradient
       norms and, with L-BFGS, terms; the rows of the others hold NaN there.
     """
-    if plan.schedule == "constant_schedule":
-        rate = learning_rate
-    else:
-        schedule = getattr(optax, plan.schedule)(**dict(plan.schedule_args))
-
-        def rate(count):
-            return learning_rate * schedule(count)
-
-    transformation = _transformation(plan, rate)
+    transformation = _transformation(plan, learning_rate)
 
     def total(image):
         return objective(image, *problem)[0]
@@ -239,11 +231,18 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
 
 
 def _transformation(plan, learning_rate):
+    """The optimiser of a plan; the learning rate may be traced."""
+    rate = learning_rate
+    if plan.schedule != "constant_schedule":
+        schedule = getattr(optax, plan.schedule)(**dict(plan.schedule_args))
+
+        def rate(count):
+            return learning_rate * schedule(count)
+
     make = (
         functools.partial(_lbfgs, project=plan.project) if plan.is_lbfgs else getattr(optax, plan.optimizer)
     )
-    made = make(learning_rate=learning_rate, **dict(plan.optimizer_args))
-    return optax.with_extra_args_support(made)
+    return optax.with_extra_args_support(make(learning_rate=rate, **dict(plan.optimizer_args)))
 
 
 def _lbfgs(learning_rate, project, *, memory_size=10, max_linesearch_steps=20):
@@ -280,7 +279,10 @@ def diagnose(objective, state, problem):
     for name, value in report.items():
         if not jnp.isfinite(value):
             return f"term {name!r} is {value}"
-    for name, norm in gradient_norms(objective, state.image, *problem).items():
-        if not jnp.isfinite(norm):
+    for name in report:
+        gradient = jax.jit(jax.grad(lambda image, name=name: objective(image, *problem)[1][name]))(
+            state.image
+        )
+        if not jnp.isfinite(gradient).all():
             return f"the gradient of term {name!r} is not finite"
     return "the weighted sum of the terms is not finite, though every term is"

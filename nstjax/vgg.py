@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from nstjax.errors import nearest
@@ -237,15 +238,15 @@ def check_taps(taps: Sequence[str], available: Sequence[str], source: str = "VGG
     return tuple(taps)
 
 
-@functools.cache
-def _random_init(widths):
-    network = VGG19(widths=widths)
-    return jax.jit(lambda key: network.init(key, jnp.zeros((1, 1, 3)), (TAPS[-1],))["params"])
-
-
 def random_params(seed, widths=WIDTHS):
-    """He-initialised weights: [3, 3, i, o] kernels of variance 2 / (9 i), zero biases.
+    """He-initialised weights: normal [3, 3, i, o] kernels of variance 2 / (9 i), zero biases.
 
     A ReLU network with them keeps the mean square of its activations from layer to layer.
     """
-    return _random_init(tuple(widths))(jax.random.key(seed))
+    rng, params, channels = np.random.default_rng(seed), {}, 3
+    for conv in CONVS:
+        width = widths[int(conv[4]) - 1]
+        kernel = rng.normal(0, np.sqrt(2 / (9 * channels)), (3, 3, channels, width))
+        params[conv] = {"kernel": kernel.astype(np.float32), "bias": np.zeros(width, np.float32)}
+        channels = width
+    return params

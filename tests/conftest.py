@@ -1,0 +1,39 @@
+"""What tests share: where the real weights and pictures lie, and a count of compilations."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import jax
+import pytest
+
+SHARED = Path(os.environ.get("NSTJAX_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture
+def shared():
+    """Folder of real weights and pictures; the test is skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"real weights and pictures are not at {SHARED} (set NSTJAX_SHARED)")
+    return SHARED
+
+
+@pytest.fixture
+def compilations():
+    """A context manager that counts XLA compilations in the list it gives."""
+
+    @contextlib.contextmanager
+    def count():
+        seen = []
+
+        def listen(event, duration, **_):
+            if event == "/jax/core/compile/backend_compile_duration":
+                seen.append(duration)
+
+        jax.monitoring.register_event_duration_secs_listener(listen)
+        try:
+            yield seen
+        finally:
+            jax.monitoring.unregister_event_duration_listener(listen)
+
+    return count

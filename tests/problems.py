@@ -1,0 +1,40 @@
+"""A small whole problem: tiny encoder, content + style + total variation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nstjax import losses, vgg
+from nstjax.objective import Objective, Term, gradient_norms, make_targets, term_weights
+
+CONTENT, STYLE, SMOOTH = losses.feature(), losses.gram(), losses.tv_nine_point()
+TERMS = (
+    Term("content", CONTENT, ("relu2_2",), "content"),
+    Term("style", STYLE, ("relu1_1", "conv2_1", "pool2"), "style"),
+    Term("tv", SMOOTH, ("image",), "content"),
+)
+WEIGHTS = {"content": 1.0, "style": (0.5, 0.2, 0.1), "tv": 3.0}
+
+
+compute_targets = jax.jit(make_targets, static_argnames=("apply", "terms"))
+evaluate = jax.jit(lambda objective, *arguments: objective(*arguments), static_argnums=0)
+evaluate_gradient = jax.jit(
+    lambda objective, *arguments: jax.value_and_grad(objective, has_aux=True)(*arguments), static_argnums=0
+)
+compute_norms = jax.jit(gradient_norms, static_argnums=0)
+
+
+def picture(seed, shape=(13, 10)):
+    return jnp.asarray(np.random.default_rng(seed).uniform(0.2, 0.8, size=(*shape, 3)), jnp.float32)
+
+
+def small_problem(*, seed=0, scale=1.0, shape=(13, 10), dtype=jnp.float32, terms=TERMS, weights=None):
+    """(objective, image, (params, targets, weights, key)) in a dtype."""
+    params = vgg.random_params(seed, vgg.TINY_WIDTHS)
+    encoder = vgg.make_encoder(params, vgg.TORCHVISION, pooling="average")
+    cast = jax.tree.map(lambda x: jnp.asarray(x, dtype), encoder.params)
+    image, content, style = (picture(i, shape).astype(dtype) for i in (seed, seed + 1, seed + 2))
+    references = {"content": [(content, 1.0)], "style": [(style, 1.0)]}
+    targets = compute_targets(encoder.apply, cast, terms, references)
+    numbers = jax.tree.map(lambda w: scale * w, term_weights(terms, weights or WEIGHTS))
+    return Objective(encoder.apply, terms), image, (cast, targets, numbers, jax.random.key(seed))

@@ -1,0 +1,278 @@
+"""Every loss: the shared table, values by hand, and the conventions of published code to the factor."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nstjax import losses
+from nstjax.losses.gram import CONVENTIONS, gram_matrix
+
+
+# Independent float64 transcriptions, straight from the sources: f(x, target features) -> float.
+def flat(x):
+    return x.reshape(-1, x.shape[-1])
+
+
+def mean_square(x, s):
+    return ((x - s) ** 2).mean()
+
+
+def gram_n(x, s):
+    return ((flat(x).T @ flat(x) / len(flat(x)) - flat(s).T @ flat(s) / len(flat(s))) ** 2).mean()
+
+
+def gram_l1(x, s):
+    d = flat(x).T @ flat(x) / len(flat(x)) - flat(s).T @ flat(s) / len(flat(s))
+    return (d**2).sum() / (np.abs(d).sum() + 1e-8)
+
+
+def tv(x, s):
+    return ((x[1:] - x[:-1]) ** 2).sum() + ((x[:, 1:] - x[:, :-1]) ** 2).sum()
+
+
+def corner(x):
+    return (x[:-1, 1:] - x[:-1, :-1]) ** 2 + (x[1:, :-1] - x[:-1, :-1]) ** 2
+
+
+def nine_point(x, s):
+    p = np.pad(x, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    axes = ((p[1:-1, 2:] - p[1:-1, 1:-1]) ** 2).mean() + ((p[2:, 1:-1] - p[1:-1, 1:-1]) ** 2).mean()
+    diagonals = ((p[1:, 1:] - p[:-1, :-1]) ** 2).mean() + ((p[1:, :-1] - p[:-1, 1:]) ** 2).mean()
+    return 2 * (axes / 3 + diagonals / 12)
+
+
+# The shared table: a row a loss. (id, loss, transcription, whether it compares with its target)
+TABLE = [
+    ("feature", losses.feature(), mean_square, True),
+    ("feature_sum", losses.feature_sum(), lambda x, s: 0.5 * ((x - s) ** 2).sum(), True),
+    ("feature_deep_photo", losses.feature_deep_photo(), lambda x, s: ((x - s) ** 2).sum() / 2 / x.size, True),
+    ("gram", losses.gram(), gram_n, True),
+    ("gram shifted", losses.gram(shift=-1.0), lambda x, s: gram_n(x - 1, s - 1), True),
+    ("gram_l1_normalised", losses.gram_l1_normalised(), gram_l1, True),
+    ("tv_anisotropic", losses.tv_anisotropic(), tv, False),
+    ("tv_isotropic", losses.tv_isotropic(), lambda x, s: corner(x).sum(), False),
+    ("tv_isotropic 2.5", losses.tv_isotropic(beta=2.5), lambda x, s: (corner(x) ** 1.25).sum(), False),
+    ("tv_isotropic 1", losses.tv_isotropic(beta=1.0), lambda x, s: (corner(x) ** 0.5).sum(), False),
+    ("tv_corner", losses.tv_corner(), lambda x, s: 0.5 * 255**2 * corner(x).sum(), False),
+    ("tv_nine_point", losses.tv_nine_point(), nine_point, False),
+]
+ROWS = pytest.mark.parametrize("loss, formula, compares", [r[1:] for r in TABLE], ids=[r[0] for r in TABLE])
+SHAPES = [(5, 7, 3), (2, 2, 6), (1, 1, 4), (1, 8, 3), (9, 4, 2)]
+
+
+def features(shape, seed, dtype=np.float32):
+    # Shifted off zero so that no factory's value is small by accident.
+    return (np.random.default_rng(seed).normal(size=shape) + 0.3).astype(dtype)
+
+
+def value(loss, x, s, where=None, target_where=None):
+    return loss.score(x, loss.target(s, where=target_where), where=where, key=jax.random.key(0))
+
+
+def test_every_public_loss_is_in_the_table():
+    assert {row[0].split()[0] for row in TABLE} == set(losses.__all__) - {"Loss"}
+
+
+@ROWS
+@pytest.mark.parametrize("shape", SHAPES)
+def test_value_is_that_of_the_transcription(loss, formula, compares, shape):
+    x, s = features(shape, 0), features(shape, 1)
+    ours = value(loss, x, s)
+    assert ours.dtype == jnp.float32 and ours.shape == ()
+    np.testing.assert_allclose(ours, formula(x.astype(float), s.astype(float)), rtol=1e-5)
+
+
+@ROWS
+@pytest.mark.parametrize("shape", [(4, 5, 3), (2, 2, 6)])
+@pytest.mark.parametrize("masked", [False, True], ids=["everywhere", "masked"])
+def test_gradient_is_that_of_finite_differences(loss, formula, compares, shape, masked):
+    with jax.enable_x64(True):
+        x, s = features(shape, 0, float), features(shape, 1, float)
+        where = np.random.default_rng(2).uniform(size=shape[:2]) if masked else None
+
+        def f(x):
+            return value(loss, x, s, where, where)
+
+        gradient = np.asarray(jax.grad(f)(jnp.asarray(x)))
+        numeric = np.zeros_like(x)
+        for i in np.ndindex(x.shape):
+            step = np.zeros_like(x)
+            step[i] = 1e-6
+            numeric[i] = (f(x + step) - f(x - step)) / 2e-6
+        # Central differences of step 1e-6 leave an error of about 1e-9 of the value.
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-7 * float(f(x)))
+        assert np.abs(gradient).max() > 0
+
+
+@ROWS
+@pytest.mark.parametrize("x", ["identity", "constant", "zero", "dead channel"])
+def test_degenerate_features_give_finite_values_and_gradients(loss, formula, compares, x):
+    s = features((6, 5, 4), 1)
+    given = {
+        "identity": s,
+        "constant": np.full_like(s, 0.7),
+        "zero": np.zeros_like(s),
+        "dead channel": s * np.array([1, 0, 1, 1], np.float32),
+    }[x]
+    got, gradient = jax.value_and_grad(lambda x: value(loss, x, s))(jnp.asarray(given))
+    assert np.isfinite(got) and np.isfinite(gradient).all() and got >= 0
+    if x == "identity" and compares:
+        assert got == 0
+    if x in ("constant", "zero") and not compares:
+        assert got == 0 and not np.abs(gradient).any()
+
+
+@ROWS
+def test_jit_is_eager_and_vmap_is_a_loop(loss, formula, compares):
+    xs = jnp.stack([features((5, 4, 3), seed) for seed in range(3)])
+    s = features((5, 4, 3), 9)
+    one = jnp.stack([value(loss, x, s) for x in xs])
+    np.testing.assert_allclose(jax.vmap(lambda x: value(loss, x, s))(xs), one, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(lambda x: value(loss, x, s))(xs[0]), one[0], rtol=1e-5)
+
+
+@ROWS
+def test_a_mask_of_ones_is_no_mask(loss, formula, compares):
+    x, s, ones = features((6, 5, 3), 0), features((6, 5, 3), 1), np.ones((6, 5), np.float32)
+    np.testing.assert_allclose(value(loss, x, s, ones, ones), value(loss, x, s), rtol=1e-5)
+
+
+@ROWS
+def test_an_empty_mask_scores_zero_with_zero_gradient(loss, formula, compares):
+    x, s, none = features((6, 5, 3), 0), features((6, 5, 3), 1), jnp.zeros((6, 5))
+    for target_where in (None, none):
+        got, gradient = jax.value_and_grad(lambda x, w=target_where: value(loss, x, s, none, w))(x)
+        assert got == 0 and not np.asarray(gradient).any()
+
+
+@ROWS
+def test_the_gradient_is_zero_outside_a_binary_mask(loss, formula, compares):
+    x, s = features((6, 8, 3), 0), features((6, 8, 3), 1)
+    where = jnp.zeros((6, 8)).at[1:5, 2:6].set(1)
+    gradient = jax.grad(lambda x: value(loss, x, s, where, where))(x)
+    assert not np.asarray(gradient)[np.asarray(where) == 0].any()
+    assert np.asarray(gradient)[np.asarray(where) == 1].any()
+
+
+@pytest.mark.parametrize(
+    "row", [r for r in TABLE if r[0].startswith(("gram", "feature"))], ids=lambda r: r[0]
+)
+def test_a_binary_mask_is_the_region_cut_out(row):
+    loss = row[1]
+    x, s = features((6, 8, 3), 0), features((6, 8, 3), 1)
+    where = np.zeros((6, 8), np.float32)
+    where[1:5, 2:6] = 1
+    inside = value(loss, x[1:5, 2:6], s[1:5, 2:6])
+    # feature_sum scales the region's mean to the whole picture, as every sum here does.
+    expected = inside * (6 * 8 / 16) if row[0] == "feature_sum" else inside
+    np.testing.assert_allclose(value(loss, x, s, where, where), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_conventions_are_what_the_code_computes(name):
+    """Each source's own formula, transcribed with its own Gram matrix and its own loss."""
+    shape, stride = (6, 4, 5), 2
+    x, s = features(shape, 0), features(shape, 1)
+    where = np.random.default_rng(2).integers(0, 2, shape[:2]).astype(np.float32)
+    n, c, area = shape[0] * shape[1], shape[2], shape[0] * shape[1] * stride**2
+    f, g = flat(x).astype(float), flat(s).astype(float)
+    d = f.T @ f - g.T @ g
+    masked = f * where.reshape(-1, 1)
+    masked_s = g * where.reshape(-1, 1)
+    cover = where.mean()
+    d_photo = (masked.T @ masked - masked_s.T @ masked_s) / (c * n * cover)
+    d_shift = (f - 1).T @ (f - 1) - (g - 1).T @ (g - 1)
+    expected = {
+        "gatys2016": (d**2).sum() / (4 * c**2 * n**2),
+        "deep_textures": 0.25 * ((d / n) ** 2).sum() / c**2,
+        "neural_image_synthesis": ((d / n) ** 2).mean(),
+        "neural_style": ((d / (c * n)) ** 2).mean(),
+        "fast_neural_style": ((d / (c * n)) ** 2).mean(),
+        "johnson2016": ((d / (c * n)) ** 2).sum(),
+        "deep_photo": (d_photo**2).mean() * cover,
+        "neural_texture_synthesis": (d**2).mean(),
+        "titu1994": (d_shift**2).sum() / (4 * 3**2 * area**2),
+    }[name]
+    loss = losses.gram(convention=name, shift=-1.0 if name == "titu1994" else 0.0, stride=stride)
+    where = where if name == "deep_photo" else None
+    np.testing.assert_allclose(value(loss, x, s, where, where), expected, rtol=1e-5)
+
+
+def test_convention_factors_are_those_of_the_table():
+    x, s = features((6, 4, 5), 0), features((6, 4, 5), 1)
+    n, c, base = 24, 5, float(value(losses.gram(), x, s))
+    factors = {
+        "gatys2016": 1 / 4,
+        "deep_textures": 1 / 4,
+        "neural_image_synthesis": 1,
+        "neural_style": 1 / c**2,
+        "fast_neural_style": 1 / c**2,
+        "johnson2016": 1,
+        "neural_texture_synthesis": n**2,
+    }
+    for name, factor in factors.items():
+        ours = value(losses.gram(convention=name), x, s)
+        np.testing.assert_allclose(ours, factor * base, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"convention must be one of gatys2016, .*; got 'gatys'"):
+        losses.gram(convention="gatys")
+
+
+def test_gram_by_hand():
+    constant = jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), (4, 5, 3))
+    np.testing.assert_allclose(gram_matrix(constant), [[1, 2, 3], [2, 4, 6], [3, 6, 9]], rtol=1e-6)
+    x, s = features((4, 6, 3), 0), features((5, 5, 3), 1)
+    np.testing.assert_allclose(gram_matrix(np.tile(x, (2, 3, 1))), gram_matrix(x), rtol=1e-5)
+    np.testing.assert_allclose(gram_matrix(3 * x), 9 * gram_matrix(x), rtol=1e-5)
+    twice = value(losses.gram(), 2 * x, 2 * s)
+    np.testing.assert_allclose(twice, 16 * value(losses.gram(), x, s), rtol=1e-5)
+    permuted = np.random.default_rng(0).permutation(flat(x)).reshape(x.shape)
+    np.testing.assert_allclose(value(losses.gram(), permuted, s), value(losses.gram(), x, s), rtol=1e-5)
+    assert np.linalg.eigvalsh(gram_matrix(x)).min() > -1e-6
+    # Gatys' ambiguity: a constant and a coin have one Gram matrix.
+    coin = jnp.indices((4, 4)).sum(0)[..., None] % 2 * 1.0
+    assert value(losses.gram(), coin, jnp.full_like(coin, 0.5**0.5)) < 1e-12
+
+
+def test_gatys_gradients_are_those_of_the_paper():
+    x, s = np.maximum(features((4, 5, 3), 0), 0), np.maximum(features((4, 5, 3), 1), 0)
+    n, c, f = 20, 3, flat(x)
+    gradient = jax.grad(lambda x: value(losses.gram(convention="gatys2016"), x, s))(x)
+    expected = f @ (f.T @ f - flat(s).T @ flat(s)) / (c**2 * n**2)
+    np.testing.assert_allclose(flat(np.asarray(gradient)), expected, rtol=1e-4, atol=1e-7)  # float32
+    gradient = jax.grad(lambda x: value(losses.feature_sum(), x, s))(x)
+    np.testing.assert_allclose(gradient, x - s, rtol=1e-5)
+
+
+def test_feature_by_hand():
+    p = features((4, 5, 3), 0)
+    np.testing.assert_allclose(value(losses.feature_sum(), p + 2, p), 0.5 * 20 * 3 * 4, rtol=1e-5)
+    np.testing.assert_allclose(value(losses.feature(), p + 2, p), 4, rtol=1e-5)
+
+
+def test_total_variation_by_hand():
+    ramp = jnp.tile(jnp.arange(4.0)[None, :, None], (4, 1, 1))
+    board = jnp.indices((4, 4)).sum(0)[..., None] % 2 * 1.0
+    expected = {
+        losses.tv_anisotropic(): (12, 24),
+        losses.tv_corner(pixel_range=1.0): (4.5, 9),
+        losses.tv_nine_point(): (0.7, 1.16),
+    }
+    for loss, (on_ramp, on_board) in expected.items():
+        np.testing.assert_allclose(value(loss, ramp, ramp), on_ramp, rtol=1e-6)
+        np.testing.assert_allclose(value(loss, board, board), on_board, rtol=1e-6)
+        x = features((5, 6, 3), 0)
+        np.testing.assert_allclose(value(loss, x + 5, x), value(loss, x, x), rtol=1e-4)  # float32
+        np.testing.assert_allclose(value(loss, 3 * x, x), 9 * value(loss, x, x), rtol=1e-5)
+
+
+def test_a_detached_gram_has_the_value_and_no_gradient():
+    """The failure that plateaus: statistics computed outside the graph. Equal values prove nothing."""
+    attached = losses.gram()
+    detached = losses.Loss(
+        attached.target, lambda x, t, **kw: attached.score(jax.lax.stop_gradient(x), t, **kw)
+    )
+    x, s = features((4, 5, 3), 0), features((4, 5, 3), 1)
+    assert value(attached, x, s) == value(detached, x, s) > 0
+    assert not jax.grad(lambda x: value(detached, x, s))(x).any()
+    assert jnp.abs(jax.grad(lambda x: value(attached, x, s))(x)).max() > 1e-3

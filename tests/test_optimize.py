@@ -1,0 +1,208 @@
+"""The loop: what its optimisers do, what it compiles, how it stops."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from problems import TERMS, evaluate, evaluate_gradient, small_problem
+
+from nstjax import losses, optimize
+from nstjax.objective import Term
+from nstjax.optimize import Plan
+
+
+def minimise(plan, steps, rate=0.05, length=None, **kwargs):
+    objective, image, problem = small_problem(**kwargs)
+    state = optimize.initial_state(plan, image)
+    return optimize.run_chunk(objective, plan, state, problem, rate, stop=steps, length=length or steps)
+
+
+def test_adam_is_the_plain_loop():
+    objective, image, problem = small_problem()
+    adam = optax.adam(0.05)
+    optimizer = adam.init(image)
+    totals = []
+    for _ in range(5):
+        (total, _), gradient = evaluate_gradient(objective, image, *problem)
+        updates, optimizer = adam.update(gradient, optimizer)
+        image = jnp.clip(optax.apply_updates(image, updates), 0, 1)
+        totals.append(total)
+    state, rows = minimise(Plan(), 5)
+    np.testing.assert_allclose(state.image, image, rtol=1e-4, atol=1e-5)  # float32, five steps
+    np.testing.assert_allclose(rows["total"], totals, rtol=1e-4)
+    assert state.step == 5 and state.evaluations == 5
+
+
+@pytest.mark.parametrize("project", [True, False])
+def test_lbfgs_goes_further_than_adam_on_the_same_evaluations(project):
+    plan = Plan(optimizer="lbfgs", project=project, log_every=1)
+    state, rows = minimise(plan, 25, rate=1.0)
+    assert np.all(np.diff(rows["total"]) <= 1e-7)
+    evaluations = int(state.evaluations)
+    _, by_adam = minimise(Plan(), evaluations, rate=0.02)
+    assert rows["total"][-1] < by_adam["total"][-1]
+    assert (state.image.min() >= 0 and state.image.max() <= 1) or not project
+
+
+@pytest.mark.parametrize("project", [True, False])
+def test_lbfgs_reuses_the_evaluation_of_its_line_search(project):
+    """The value and gradient it carries are those of the image it carries, projection included."""
+    plan = Plan(optimizer="lbfgs", project=project)
+    state, _ = minimise(plan, 6, rate=1.0, scale=1e3)
+    objective, _, problem = small_problem(scale=1e3)
+    (value, _), gradient = evaluate_gradient(objective, state.image, *problem)
+    carried = optax.tree.get(state.optimizer[-1], "value"), optax.tree.get(state.optimizer[-1], "grad")
+    np.testing.assert_allclose(carried[0], value, rtol=1e-5)
+    np.testing.assert_allclose(carried[1], gradient, rtol=1e-3, atol=1e-3 * np.abs(gradient).max())
+
+
+def test_lbfgs_finds_the_minimum_in_the_box_and_pixels_leave_bounds():
+    """A quadratic whose free minimum lies outside: the answer is its projection, reached from a corner."""
+    goal = jnp.linspace(-0.5, 1.5, 60).reshape(5, 4, 3)
+
+    def target(x, *, where=None):
+        return goal
+
+    loss = losses.Loss(target, lambda x, t, **_: jnp.sum(jnp.arange(1, 61).reshape(x.shape) * (x - t) ** 2))
+    terms = (Term("bowl", loss, ("image",), "content"),)
+    objective, _, problem = small_problem(terms=terms, weights={"bowl": 1.0}, shape=(5, 4))
+    plan = Plan(optimizer="lbfgs")
+    for start in (0.0, 1.0):
+        state = optimize.initial_state(plan, jnp.full((5, 4, 3), start))
+        state, _ = optimize.run_chunk(objective, plan, state, problem, 1.0, stop=60, length=60)
+        np.testing.assert_allclose(state.image, jnp.clip(goal, 0, 1), atol=1e-3)
+
+
+def test_logged_rows_hold_the_terms_and_gradient_norms():
+    plan = Plan(optimizer="lbfgs", log_every=3, log_gradients=True)
+    _, rows = minimise(plan, 7, rate=1.0)
+    logged = np.isfinite(rows["style/pool2"])
+    assert logged.tolist() == [True, False, False, True, False, False, True]
+    assert np.isfinite(rows["gradient/style/pool2"]).tolist() == logged.tolist()
+    objective, image, problem = small_problem()
+    np.testing.assert_allclose(
+        rows["style/pool2"][0], objective(image, *problem)[1]["style/pool2"], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in optimize.OPTIMIZERS if n not in ("lars", "dpsgd", "noisy_sgd")])
+def test_every_optimiser_of_optax_runs_by_name(name):
+    state, rows = minimise(Plan(optimizer=name), 3, rate=1e-3)
+    assert state.step == 3 and np.isfinite(rows["total"]).all() and not state.failed
+
+
+def test_schedule_scales_the_learning_rate():
+    plan = Plan(
+        optimizer="sgd",
+        schedule="cosine_decay_schedule",
+        schedule_args=(("decay_steps", 2), ("init_value", 1.0)),
+    )
+    still, _ = minimise(plan, 6, rate=0.01)
+    moving, _ = minimise(plan, 2, rate=0.01)
+    np.testing.assert_array_equal(still.image, moving.image)
+
+
+def test_result_is_the_average_of_the_iterates():
+    objective, image, problem = small_problem()
+    plan, images = Plan(ema=0.5), []
+    state = optimize.initial_state(plan, image)
+    for step in range(1, 4):
+        state, _ = optimize.run_chunk(objective, plan, state, problem, 0.05, stop=step, length=1)
+        images.append(np.asarray(state.image))
+    expected = (images[0] + 2 * images[1] + 4 * images[2]) / 7
+    np.testing.assert_allclose(optimize.result(plan, state), expected, rtol=1e-5)
+    np.testing.assert_array_equal(optimize.result(Plan(), state), state.image)
+    untouched = optimize.initial_state(plan, image)
+    np.testing.assert_array_equal(optimize.result(plan, untouched), image)
+
+
+@pytest.mark.parametrize("plan", [Plan(), Plan(optimizer="lbfgs")], ids=["adam", "lbfgs"])
+def test_chunks_do_not_change_the_result(plan):
+    whole, _ = minimise(plan, 8, length=8)
+    objective, image, problem = small_problem()
+    state = optimize.initial_state(plan, image)
+    for stop in (3, 4, 8):
+        state, _ = optimize.run_chunk(objective, plan, state, problem, 0.05, stop=stop, length=8)
+    np.testing.assert_array_equal(state.image, whole.image)
+
+
+@pytest.mark.parametrize("plan", [Plan(), Plan(optimizer="lbfgs")], ids=["adam", "lbfgs"])
+def test_numbers_and_pictures_do_not_recompile(plan, compilations):
+    problems = [small_problem(seed=seed, scale=1.0 + seed) for seed in range(4)]
+    states = [optimize.initial_state(plan, image) for _, image, _ in problems]
+    with compilations() as seen:
+        for i, ((objective, _, problem), state) in enumerate(zip(problems, states, strict=True)):
+            optimize.run_chunk(objective, plan, state, problem, 0.01 * (i + 1), stop=2 + i, length=6)
+    assert len(seen) == 1
+    objective, image, problem = small_problem(shape=(8, 8))
+    with compilations() as seen:
+        state = optimize.initial_state(plan, image)
+        optimize.run_chunk(objective, plan, state, problem, 0.01, stop=2, length=6)
+    assert len(seen) >= 1
+
+
+def poisoned(where):
+    """A loss that is not finite once the image has moved by `where` from 0.5."""
+
+    def score(x, target, **_):
+        moved = jnp.mean(jnp.abs(x - 0.5))
+        return jnp.where(moved > where, jnp.nan, 0.0) - 100 * moved
+
+    return losses.Loss(lambda x, where=None: (), score)
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_a_value_that_is_not_finite_stops_at_the_last_good_image(name):
+    terms = (*TERMS, Term("poison", poisoned(0.3), ("image",), "content"))
+    weights = {"content": 1.0, "style": 0.0, "tv": 0.0, "poison": 1.0}
+    objective, image, problem = small_problem(terms=terms, weights=weights)
+    plan = Plan(optimizer=name, project=False)
+    state = optimize.initial_state(plan, jnp.full_like(image, 0.5))
+    # A line search of L-BFGS steps back from the cliff; a poisoned gradient stops it as well.
+    rate = 0.1 if name == "adam" else 1.0
+    state, rows = optimize.run_chunk(objective, plan, state, problem, rate, stop=20, length=20)
+    if name == "lbfgs":
+        assert np.isfinite(state.good).all()
+        return
+    assert state.failed and state.step == 4
+    assert np.isnan(rows["total"][4]) and np.isfinite(rows["total"][:4]).all()
+    assert np.isfinite(evaluate(objective, state.good, *problem)[0])
+    assert optimize.diagnose(objective, state, problem) == "term 'poison/image' is nan"
+
+
+def test_a_gradient_that_is_not_finite_is_named():
+    root = losses.Loss(lambda x, where=None: (), lambda x, t, **_: jnp.sqrt(jnp.sum(jnp.square(x - x[0, 0]))))
+    terms = (*TERMS, Term("root", root, ("image",), "content"))
+    weights = {"content": 1.0, "style": 0.0, "tv": 0.0, "root": 1.0}
+    objective, image, problem = small_problem(terms=terms, weights=weights)
+    state = optimize.initial_state(Plan(), jnp.full_like(image, 0.5))
+    state, _ = optimize.run_chunk(objective, Plan(), state, problem, 0.1, stop=3, length=3)
+    assert state.failed and state.step == 0
+    assert optimize.diagnose(objective, state, problem) == "the gradient of term 'root/image' is not finite"
+
+
+def test_the_next_scale_carries_the_moments():
+    plan = Plan()
+    state, _ = minimise(plan, 4)
+    bigger = optimize.next_scale(plan, plan, state, (26, 20))
+    assert bigger.image.shape == (26, 20, 3) and bigger.step == 0
+    moments, before = bigger.optimizer[0], state.optimizer[0]
+    assert moments.count == before.count == 4
+    np.testing.assert_allclose(moments.mu.mean(), before.mu.mean(), rtol=1e-2)
+    assert moments.nu.min() >= 0 and moments.nu.shape == (26, 20, 3)
+    np.testing.assert_allclose(bigger.image.mean((0, 1)), state.image.mean((0, 1)), rtol=1e-2)
+    other = optimize.next_scale(plan, Plan(optimizer="lbfgs"), state, (26, 20))
+    assert optax.tree.get(other.optimizer, "count") == 0
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="optimizer 'lbgfs' is unknown; did you mean 'lbfgs'"):
+        Plan(optimizer="lbgfs")
+    with pytest.raises(ValueError, match=r"optimizer_args.beta1 is unknown"):
+        Plan(optimizer_args=(("beta1", 0.9),))
+    with pytest.raises(ValueError, match=r"optimizer_args.memory is unknown; did you mean 'memory_size'"):
+        Plan(optimizer="lbfgs", optimizer_args=(("memory", 3),))
+    with pytest.raises(ValueError, match="schedule 'cosine' is unknown"):
+        Plan(schedule="cosine")
+    with pytest.raises(ValueError, match=r"schedule_args.init_value is required by cosine_decay_schedule"):
+        Plan(schedule="cosine_decay_schedule")
