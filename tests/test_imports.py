@@ -1,0 +1,77 @@
+"""Who may import whom, and what `import nstjax.losses` loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "nstjax"
+STANDARD = set(sys.stdlib_module_names)
+# The import column of docs/design.md: what each part may import beside the standard library.
+MAY_IMPORT = {
+    "losses": {"jax", "nstjax.losses"},
+    "vgg.py": {"jax", "flax", "numpy", "nstjax.errors"},
+    "weights.py": {
+        *("jax", "numpy", "h5py", "safetensors"),
+        *("nstjax", "nstjax.fetch", "nstjax.torch_file", "nstjax.vgg", "nstjax.errors"),
+    },
+    "fetch.py": {"tqdm", "platformdirs", "nstjax.errors"},
+    "torch_file.py": {"numpy", "nstjax.errors"},
+    "errors.py": set(),
+    "config.py": {"ml_collections", "nstjax.errors"},
+    "objective.py": {"jax", "nstjax.losses"},
+    "optimize.py": {"jax", "optax", "nstjax.errors", "nstjax.objective"},
+    "io.py": {"numpy", "PIL", "nstjax.errors"},
+    "runfolder.py": {"jax", "orbax", "nstjax.io", "nstjax.errors"},
+    "experiment.py": {
+        *("jax", "nstjax.io", "nstjax.losses", "nstjax.vgg", "nstjax.weights"),
+        *("nstjax.errors", "nstjax.objective", "nstjax.optimize"),
+    },
+    "run.py": {"jax", "numpy", "tqdm", "nstjax.experiment", "nstjax.io", "nstjax.optimize"},
+    "report.py": {"numpy", "matplotlib", "PIL", "nstjax.io"},
+    "__init__.py": set(),
+}
+
+
+def imported(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "nstjax":
+                names |= {f"nstjax.{alias.name}" for alias in node.names}
+            else:
+                names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_part_imports_what_the_design_lets_it(path):
+    allowed = MAY_IMPORT[path.relative_to(PACKAGE).parts[0]]
+    for name in imported(path):
+        top = name.split(".")[0]
+        if top in STANDARD:
+            continue
+        if top == "nstjax":
+            assert any(name == a or name.startswith(a + ".") for a in allowed - {"nstjax"}), name
+        else:
+            assert top in allowed, name
+
+
+def test_losses_load_jax_alone():
+    code = "import nstjax.losses, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    tops = {name.split(".")[0] for name in loaded.stdout.split()}
+    assert "jax" in tops
+    for heavy in ("flax", "PIL", "orbax", "ml_collections", "optax", "h5py", "matplotlib", "absl", "tqdm"):
+        assert heavy not in tops
+
+
+def test_every_file_of_the_package_is_in_the_design():
+    design = (PACKAGE.parent / "docs" / "design.md").read_text()
+    for path in PACKAGE.glob("*.py"):
+        if path.name != "__init__.py":
+            assert f"nstjax/{path.name}" in design, path.name
