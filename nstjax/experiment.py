@@ -52,6 +52,7 @@ class Experiment:
       weights: the weight set.
       content: `Picture` or None.
       styles: the style pictures.
+      initial: the `Picture` that the image starts from, where `init` is a path.
       stage_configs: one ConfigDict a stage.
     """
 
@@ -59,6 +60,7 @@ class Experiment:
     weights: weights.Weights
     content: io.Picture | None
     styles: tuple[io.Picture, ...]
+    initial: io.Picture | None
     stage_configs: tuple[Any, ...]
 
     @property
@@ -69,7 +71,7 @@ class Experiment:
     @property
     def notes(self):
         """What a person should know about the inputs, a line each."""
-        pictures = (self.content, *self.styles) if self.content else self.styles
+        pictures = filter(None, (self.content, *self.styles, self.initial))
         notes = [f"{p.name}: {note}" for p in pictures for note in p.notes]
         if self.weights.label.startswith("random"):
             notes.append(f"the network has random weights ({self.weights.label}), not trained ones")
@@ -82,6 +84,7 @@ def load(config):
     Raises:
       UserError: naming the key, what was expected and the nearest valid name.
     """
+    _check_finite("", _plain(config))
     stage_configs = _stages(config)
     for stage in stage_configs:
         _check(stage)
@@ -95,7 +98,9 @@ def load(config):
         )
     if not styles and not content:
         raise UserError("content and style are both empty: give at least one picture")
-    experiment = Experiment(_plain(config), _load_weights(config), content, styles, tuple(stage_configs))
+    initial = _load_initial(config, content, styles)
+    loaded = _load_weights(config)
+    experiment = Experiment(_plain(config), loaded, content, styles, initial, tuple(stage_configs))
     taps = vgg.reachable_taps(experiment.weights.params)
     for stage in stage_configs:
         for name, term in stage.terms.items():
@@ -150,13 +155,24 @@ def initial_image(experiment, config):
         noise = jax.random.normal(jax.random.key(config.seed), (*shape, 3))
         return jnp.clip(jnp.asarray(MEAN_GREY) + config.noise_scale * noise, 0, 1)
     if config.init == "content":
-        if not experiment.content:
-            raise UserError("init is 'content', but content is empty; expected noise, style or a path")
         return jnp.asarray(io.resize(experiment.content.pixels, *shape))
-    if config.init == "style" and not experiment.styles:
-        raise UserError("init is 'style', but style is empty; expected content, noise or a path")
-    picture = experiment.styles[0] if config.init == "style" else io.load_picture(config.init)
+    picture = experiment.styles[0] if config.init == "style" else experiment.initial
     return jnp.asarray(io.resize_to_cover(picture.pixels, *shape))
+
+
+def _load_initial(config, content, styles):
+    """The `Picture` that `init` names; None where it is one of the others, or noise."""
+    if config.init in ("content", "style"):
+        if not (content if config.init == "content" else styles):
+            raise UserError(f"init is {config.init!r}, but {config.init} is empty; give another init")
+        return None
+    if config.init == "noise":
+        return None
+    try:
+        return io.load_picture(config.init)
+    except UserError as error:
+        hint = nearest(config.init, ("content", "style", "noise"))
+        raise UserError(f"init: {error}{hint}" if "did you mean" in hint else f"init: {error}") from None
 
 
 def canvas(experiment, config):
@@ -209,10 +225,16 @@ def _loss(name, hyper):
     return getattr(losses, name)(**dict(hyper))
 
 
-def provenance(experiment):
-    """What the result depends on ("inputs") and what it was made with, for `provenance.json`."""
+def provenance(experiment, command=""):
+    """What the result depends on ("inputs") and what it was made with, for `provenance.json`.
+
+    Args:
+      experiment: an `Experiment`.
+      command: the command line, for people.
+    """
     pictures = {"content": experiment.content} if experiment.content else {}
     pictures |= {f"style {i}": p for i, p in enumerate(experiment.styles)}
+    pictures |= {"init": experiment.initial} if experiment.initial else {}
     packages = ("nstjax", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
     return {
         "inputs": {
@@ -224,6 +246,7 @@ def provenance(experiment):
         "versions": {name: _version(name) for name in packages},
         "device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind} x {jax.device_count()}",
         "git_commit": _git_commit(),
+        "command": command,
     }
 
 

@@ -15,6 +15,8 @@ from nstjax import io
 
 _HEAD = ("step", "stage", "seconds", "evaluations")
 _COLOURS = ("#2563a8", "#c2571a", "#3d8b4f", "#8f4aa3", "#b03a48", "#5d6b78", "#a08417", "#2a8a8a")
+# Values this far below the largest are rounding: a content loss that starts from its own content.
+_ROUNDING = 1e-7
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfaf7; --ink: #23262b; --faint: #6b7078; --rule: #dcd9d0; }
 @media (prefers-color-scheme: dark) {
@@ -33,10 +35,14 @@ figcaption { color: var(--faint); font-size: .875rem; padding-top: .3rem; overfl
 .curves { background: #fff; border-radius: 4px; padding: .5rem; }
 .curves svg { width: 100%; height: auto; display: block; }
 .wide { overflow-x: auto; }
+.keys { columns: 24rem; column-gap: 2.5rem; font-size: .875rem; }
+.keys div { display: flex; justify-content: space-between; gap: 1.5rem; break-inside: avoid; padding: .2rem 0;
+  border-bottom: 1px solid var(--rule); }
+.keys div span:last-child { text-align: right; overflow-wrap: anywhere; min-width: 0; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--rule);
   vertical-align: top; } td.number, th.number { text-align: right; }
-td { overflow-wrap: anywhere; } pre { overflow-x: auto; font-size: .8125rem; }
+pre { overflow-x: auto; font-size: .8125rem; }
 """
 
 
@@ -80,8 +86,9 @@ def write(experiment, folder):
         f"<h2>Losses</h2><div class=curves>{_curves(rows)}</div>",
         "<p class=facts>Raw values, before weighting, on logarithmic axes.</p>",
         f"<div class=wide>{_losses_table(rows, config)}</div>",
-        f"<h2>Config</h2><div class=wide>{_table(_flat(config))}</div>",
-        f"<h2>Provenance</h2><div class=wide>{_table(_flat(provenance))}</div></html>",
+        f"<h2>Config</h2>{_keys(_flat(config))}",
+        f"<h2>Provenance</h2>{_keys(_flat(provenance))}",
+        f"<h2>Command</h2><pre>{html.escape(provenance['command'])}</pre></html>",
     ]
     io.write_atomic(folder / "report.html", "\n".join(page))
 
@@ -92,7 +99,7 @@ def _losses_table(rows, config):
     lines = []
     for name in [k for k in last if k not in _HEAD and not k.startswith("gradient/")]:
         start, end = first.get(name), last[name]
-        ratio = f"{end / start:.3g}" if start else "–"
+        ratio = f"{end / start:.3g}" if start and start > _ROUNDING * end else "–"
         start = "–" if start is None else f"{start:.4g}"
         weighted = "–"
         if name != "total" and last["total"]:
@@ -130,10 +137,12 @@ def _curves(rows):
             axes = figure.add_subplot(lines, columns, i + 1, title=title, xlabel="step")
             for name, colour in zip(members, _COLOURS * len(members), strict=False):
                 points = [(row["step"], row[name]) for row in rows if row.get(name, 0) > 0]
-                axes.plot(
-                    *zip(*points, strict=True), color=colour, label=name.split("/", 1)[-1]
-                ) if points else None
+                steps, values = ([p[i] for p in points] for i in (0, 1))
+                axes.plot(steps, values, color=colour, label=name.split("/", 1)[-1])
             axes.set_yscale("log")
+            largest = max((row.get(name, 0) for name in members for row in rows), default=0)
+            if largest > 0:
+                axes.set_ylim(bottom=max(axes.get_ylim()[0], _ROUNDING * largest))
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
             if title != members[0]:
@@ -167,6 +176,7 @@ def _flat(value, prefix=""):
     return pairs
 
 
-def _table(pairs):
-    cells = (f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in pairs)
-    return f"<table>{''.join(cells)}</table>"
+def _keys(pairs):
+    """Pairs of key and text as an HTML list in columns."""
+    rows = (f"<div><span>{html.escape(k)}</span><span>{html.escape(v)}</span></div>" for k, v in pairs)
+    return f"<div class=keys>{''.join(rows)}</div>"
