@@ -1,53 +1,171 @@
-"""How the drivers start and end: user errors are one line and exit status 2, never a traceback."""
+"""How the drivers start and end: a user's mistake is one line, a fault of the program a traceback."""
 
+import functools
+import os
+import re
+import runpy
+import shlex
 import sys
+import traceback
 
 import jax
-from absl import app, flags, logging
+import ml_collections
+from absl import flags, logging
 
+from nstjax import io
 from nstjax.errors import UserError, nearest
-from nstjax.run import NotFiniteError
+from nstjax.run import NotFiniteError, say
+
+_HELP = {"-h", "--h", "-help", "--help", "--helpshort", "--helpfull"}
 
 
 def run(main, required):
-    """Parses flags, runs `main(argv)` and exits: 0 done, 1 failed on the way, 2 a user error."""
-    logging.set_verbosity(logging.ERROR)
+    """Parses flags, prints what `main(argv)` returns and exits: 0 done, 1 failed, 2 a user error."""
+    logging.set_verbosity(logging.FATAL)
+    # The number of a closed stream would go to a file of the run, and libraries would write into it.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    sys.unraisablehook = functools.partial(_unraisable, then=sys.unraisablehook)
     try:
-        argv = _parse(required)
-        main(argv)
+        _print(main(_parse(main, required)))
     except UserError as error:
-        sys.exit(_say(error, 2))
+        _end(error, 2)
     except NotFiniteError as error:
-        sys.exit(_say(error, 1))
+        _end(error, 1)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            sys.exit(_say("out of memory; try a smaller size", 1))
+            _end("out of memory; try a smaller size", 1)
         raise
     except KeyboardInterrupt:
-        sys.exit(_say("interrupted; the same command goes on from the last checkpoint", 130))
+        _end("interrupted; the same command goes on from the last checkpoint", 130)
 
 
-def _parse(required):
+def line():
+    """The command line that started the driver, for provenance."""
+    return f"python {shlex.join(sys.orig_argv[1:])}"
+
+
+def load_config(named):
+    """The config that `--config=FILE[:ARGUMENT]` names.
+
+    Raises:
+      UserError: where there is no such file, or it is no config, or does not take the argument.
+    """
+    path, *arg = named.split(":", 1)
+    if not os.path.isfile(path):
+        raise UserError(f"config {path!r}: no such file{io.near_file(path)}")
     try:
-        argv = flags.FLAGS(sys.argv)
-    except UserError:
-        raise
-    except flags.UnrecognizedFlagError as error:
-        raise UserError(
-            f"flag --{error.flagname} is unknown{nearest(error.flagname, list(flags.FLAGS))}"
-        ) from None
+        module = runpy.run_path(path)
+        if "get_config" not in module:
+            raise UserError("has no function get_config")
+        config = module["get_config"](*arg)
+    except UserError as error:
+        raise UserError(f"config {named}: {error}") from None
+    except SyntaxError as error:
+        raise UserError(f"config {path}, line {error.lineno or 1}: {error.msg}") from None
     except Exception as error:
-        raise UserError(str(error).strip().split("\n")[0]) from None
-    if flags.FLAGS["help"].value if "help" in flags.FLAGS else False:
-        app.usage(shorthelp=True, exitcode=0)
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+        where = f"config {path}, line {lines[-1]}" if lines else f"config {path}"
+        raise UserError(f"{where}: {type(error).__name__}: {error}") from None
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise UserError(f"config {path}: get_config must return a ConfigDict, not {type(config).__name__}")
+    return config
+
+
+def check_key(config, key):
+    """Raises UserError for a dotted key that a config does not have."""
+    keys = [name for name, _ in _items(config)]
+    if key not in keys:
+        beside = [name for name in keys if name.rpartition(".")[0] == key.rpartition(".")[0]]
+        raise UserError(f"config key {key!r} is unknown{nearest(key, beside or keys)}")
+
+
+def _parse(main, required):
+    own = {flag.name: flag.help for flag in flags.FLAGS.get_key_flags_for_module(main.__module__)}
+    config = None
+    try:
+        argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
+        # ml_collections reports what is wrong with a config in many ways, so that is looked at first.
+        if (named := _named_config(argv)) is not None:
+            config = load_config(named)
+            for argument in argv:
+                if match := re.match(r"--?(?:no)?config\.([^=]*)", argument):
+                    check_key(config, match[1])
+        if _HELP & set(argv):
+            _print(_usage(main, own, config))
+            sys.exit(0)
+        extra = flags.FLAGS(argv)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(f"flag --{error.flagname} is unknown{nearest(error.flagname, own)}") from None
+    except flags.IllegalFlagValueError as error:
+        raise UserError(_explain(error, config)) from None
+    except flags.Error as error:
+        raise UserError(error) from None
     for name in required:
-        if flags.FLAGS[name].value is None:
-            raise UserError(f"flag --{name} is required")
-    if extra := argv[1:]:
+        if flags.FLAGS[name].value in (None, ""):
+            raise UserError(f"flag --{name} is required: {own[name]}")
+    if extra:
         raise UserError(f"argument {extra[0]!r} is not understood; flags look like --name=value")
     return argv
 
 
-def _say(error, status):
-    print(f"error: {error}", file=sys.stderr)
-    return status
+def _named_config(argv):
+    """The value of the last `--config=VALUE` or `--config VALUE`, or None."""
+    named = None
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        if match := re.fullmatch(r"--?config(?:=(.*))?", argument, re.DOTALL):
+            named = following if match[1] is None else match[1]
+    return named
+
+
+def _explain(error, config):
+    """What value a key of the config takes, where that is what absl's error is about."""
+    match = re.match(r"flag --config\.([\w.]+)=(.*?): ", str(error), re.DOTALL)
+    if not match:
+        return error
+    kind = config_type(config, match[1])
+    return f"config key {match[1]!r} must be of type {kind}; got {match[2]!r}"
+
+
+def config_type(config, key):
+    """Name of the type of a dotted key's value."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config[parent]
+    kind = config.get_type(last)
+    return "dict" if issubclass(kind, ml_collections.ConfigDict) else kind.__name__
+
+
+def _usage(main, own, config):
+    lines = [(sys.modules[main.__module__].__doc__ or "").strip(), "", "Flags:"]
+    lines += [f"  --{name}: {text}" for name, text in own.items()]
+    if config is None:
+        return "\n".join([*lines, "", "With --config=FILE, --help lists the keys of that config as well."])
+    lines += ["", "Keys of the config, set by --config.KEY=VALUE, and their values:"]
+    leaves = [(k, v) for k, v in _items(config) if not isinstance(v, ml_collections.ConfigDict)]
+    return "\n".join([*lines, *(f"  {key} = {value!r}" for key, value in leaves)])
+
+
+def _items(config, prefix=""):
+    """(dotted key, value) of a config and of every config inside it."""
+    for key, value in config.items():
+        yield prefix + key, value
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _items(value, f"{prefix}{key}.")
+
+
+def _unraisable(fault, *, then):
+    """Drops what threads of tensorstore say after a write has failed and that failure was raised."""
+    if str(fault.exc_value) != "Event loop is closed":
+        then(fault)
+
+
+def _print(text):
+    """Writes text that may hold paths to stdout, past its buffer: it is there or the user hears of it."""
+    with io.writing("to the standard output"):
+        os.write(sys.stdout.fileno(), os.fsencode(f"{text}\n"))
+
+
+def _end(message, status):
+    say(f"error: {message}")
+    sys.exit(status)

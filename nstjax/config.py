@@ -15,7 +15,7 @@ def default_config():
       size: long side in pixels of the content, and so of the result.
       style_size: long side of the style; 0 for that of the content.
       weights: a weight set by name, path or mirror (`nstjax.weights.load`).
-      normalise: Gatys' weight normalisation, calibrated on the shipped pictures.
+      normalise: Gatys' weight normalisation, calibrated on the example pictures.
       init: "content", "style" (cropped to the canvas), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
       optimizer, optimizer_args, schedule, schedule_args, project, ema: see `nstjax.optimize.Plan`.

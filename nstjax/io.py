@@ -13,16 +13,21 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from nstjax.errors import UserError, nearest
 
 MAX_PIXELS = 128_000_000
+MAX_BYTES = 8 * MAX_PIXELS
 # Photographs that scikit-image carries in its package, by the name used here.
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
+    "brick": "brick.png",
     "chelsea": "chelsea.png",
     "coffee": "coffee.png",
+    "grass": "grass.png",
+    "gravel": "gravel.png",
+    "hubble": "hubble_deep_field.jpg",
     "motorcycle": "motorcycle_left.png",
     "rocket": "rocket.jpg",
 }
@@ -52,7 +57,7 @@ def example_names():
 
 
 def load_picture(name):
-    """Reads a picture: any mode and depth that Pillow knows, EXIF rotation applied, alpha over white.
+    """Reads a picture: any mode and depth that Pillow knows, upright, as sRGB, alpha over white.
 
     Args:
       name: a path, or `example:NAME`.
@@ -63,29 +68,14 @@ def load_picture(name):
     Raises:
       UserError: for a file that is missing, not a picture, truncated, or has over `MAX_PIXELS` pixels.
     """
+    if not name:
+        raise UserError("the name of a picture is empty; expected a path or example:NAME")
     data = _example_bytes(name) if name.startswith("example:") else _file_bytes(name)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            image.load()
-            notes = []
-            if getattr(image, "n_frames", 1) > 1:
-                notes.append(f"the first of {image.n_frames} frames is used")
-            if image.getexif().get(0x0112, 1) != 1:
-                notes.append("rotated as its EXIF orientation says")
-                image = ImageOps.exif_transpose(image)
-            pixels = _to_rgb(image, notes)
-    except Image.DecompressionBombError:
-        raise UserError(
-            f"picture {name}: too large to decode; the most is {MAX_PIXELS / 1e6:.0f} megapixels"
-        ) from None
-    except UnidentifiedImageError:
-        raise UserError(f"picture {name}: not a picture in a known format") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise UserError(f"picture {name}: cannot be decoded ({error})") from None
+    notes = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of damage it can mend.
+        image = _decode(name, data, notes)
+        pixels = _to_srgb(name, image, notes)
     return Picture(name, pixels, hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
@@ -118,7 +108,7 @@ def encode_png(image, label=""):
     """PNG bytes of an image [H, W, 3] in [0, 1], with a label in its text chunk `Comment`."""
     buffer, text = io.BytesIO(), PngImagePlugin.PngInfo()
     if label:
-        text.add_text("Comment", label)
+        text.add_text("Comment", _utf8(label).decode())
     Image.fromarray(to_uint8(image)).save(buffer, "PNG", pnginfo=text)
     return buffer.getvalue()
 
@@ -130,7 +120,7 @@ def write_atomic(path, data):
       UserError: where the file cannot be written (no space, no permission).
     """
     path = Path(path)
-    data = data.encode() if isinstance(data, str) else data
+    data = _utf8(data) if isinstance(data, str) else data
     with writing(path):
         descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -151,6 +141,41 @@ def write_json(path, value):
     write_atomic(path, json.dumps(value, indent=2) + "\n")
 
 
+def read_json(path):
+    """The dict that a JSON file holds.
+
+    Raises:
+      UserError: where there is none that can be read.
+    """
+    with reading(path):
+        value = json.loads(Path(path).read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError(f"expected a dict, found {type(value).__name__}")
+        return value
+
+
+def read_json_lines(path, size=-1):
+    """The values of a file with a JSON value a line, up to its first `size` bytes.
+
+    Raises:
+      UserError: where they cannot be read, or the file is shorter.
+    """
+    with reading(path), open(path, "rb") as file:
+        data = file.read(size)
+        if len(data) < size:
+            raise ValueError(f"{size} bytes were written, {len(data)} are there")
+        return [json.loads(line) for line in data.splitlines()]
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Turns a file that is not there, or damaged, into one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
 @contextlib.contextmanager
 def writing(path):
     """Turns an operating system's refusal to write into one line."""
@@ -158,6 +183,11 @@ def writing(path):
         yield
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _utf8(text):
+    """UTF-8 of a text that may hold undecodable bytes of a file's name, which are escaped."""
+    return text.encode(errors="backslashreplace")
 
 
 def _umask():
@@ -187,26 +217,97 @@ def _file_bytes(name):
         if path.exists() and not path.is_file():
             kind = "a directory" if path.is_dir() else "not a regular file"
             raise UserError(f"picture {name}: is {kind}, expected a picture file")
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"picture {name}: too large a file; the most is {MAX_BYTES / 1e9:.0f} GB")
         return path.read_bytes()
     except FileNotFoundError:
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = nearest(path.name, siblings) if siblings else ""
-        hint = hint if "did you mean" in hint else "; expected a path or example:NAME"
-        raise UserError(f"picture {name}: no such file{hint}") from None
-    except OSError as error:
-        raise UserError(f"picture {name}: cannot be read ({error.strerror})") from None
+        raise UserError(
+            f"picture {name}: no such file{near_file(path) or '; expected a path or example:NAME'}"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"picture {name}: cannot be read ({reason})") from None
 
 
-def _to_rgb(image, notes):
+def near_file(path):
+    """A clause that names the file beside a missing one that has nearly its name, or nothing."""
+    path = Path(path)
+    beside = []
+    with contextlib.suppress(OSError):
+        beside = [p.name for p in path.parent.iterdir() if p.is_file()]
+    hint = nearest(path.name, beside)
+    return hint if "did you mean" in hint else ""
+
+
+def _decode(name, data, notes):
+    """The first frame of an encoded picture, upright, as Pillow has it."""
+    try:
+        image = Image.open(io.BytesIO(data))
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if ";16" in str(image.tile):
+            notes.append("reduced from 16 to 8 bits a channel")
+        image.load()
+        if (frames := getattr(image, "n_frames", 1)) > 1:
+            notes.append(f"the first of {frames} frames is used")
+        if image.getexif().get(ExifTags.Base.Orientation) in range(2, 9):
+            notes.append("rotated as its EXIF orientation says")
+        return ImageOps.exif_transpose(image)
+    except (Image.DecompressionBombError, MemoryError):
+        raise UserError(
+            f"picture {name}: too large to decode; the most is {MAX_PIXELS / 1e6:.0f} megapixels"
+        ) from None
+    except UnidentifiedImageError:
+        raise UserError(f"picture {name}: not a picture in a known format") from None
+    except Exception as error:  # Pillow's decoders fail in any way on damaged files.
+        raise UserError(f"picture {name}: cannot be decoded ({error or type(error).__name__})") from None
+
+
+def _to_srgb(name, image, notes):
+    """[H, W, 3] uint8 sRGB of a picture in any mode, composited on white."""
+    profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, np.float64)
-        top = 65535 if image.mode.startswith("I") else max(values.max(initial=0), 1)
-        notes.append("reduced to 8 bits a channel")
-        image = Image.fromarray(np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8))
-    if image.has_transparency_data:
+        image = _to_8_bits(name, image, notes)
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    if image.mode not in ("L", "RGB", "CMYK", "LAB"):
+        image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
+    image = _apply_profile(image, profile, notes)
+    if alpha is not None and alpha.getextrema()[0] < 255:
         notes.append("transparent parts laid over white")
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+    return np.asarray(image)
+
+
+def _to_8_bits(name, image, notes):
+    """A grey picture of mode I or F as mode L; white is the first of 1, 255, 65535 not exceeded."""
+    values = np.asarray(image, np.float64)
+    if not np.isfinite(values).all():
+        raise UserError(f"picture {name}: has values that are not finite")
+    white = 65535.0
+    if ";" not in image.mode:
+        brightest = values.max(initial=0)
+        white = next((top for top in (1.0, 255.0, 65535.0) if brightest <= top), brightest)
+        notes.append(f"its values were divided by {white:.6g}")
+    return Image.fromarray(np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8))
+
+
+def _apply_profile(image, profile, notes):
+    """A picture of mode L, RGB, CMYK or LAB as sRGB, by its ICC profile if it has one that fits."""
+    plain = image.convert("RGB")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            grey = image.mode == "L" and source.profile.xcolor_space.strip() == "GRAY"
+            encoded = plain if image.mode == "L" and not grey else image
+            srgb = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(encoded, source, srgb, outputMode="RGB")
+            if max(most for _, most in ImageChops.difference(plain, converted).getextrema()) <= 2:
+                return plain  # sRGB by another name, up to rounding.
+            description = ImageCms.getProfileDescription(source).strip()
+            notes.append(f"converted from the colour profile {description!r} to sRGB")
+            return converted
+        except (ImageCms.PyCMSError, OSError):
+            notes.append("its colour profile cannot be applied and is ignored")
     if image.mode == "CMYK":
         notes.append("converted from CMYK without a colour profile")
-    return np.asarray(image.convert("RGB"))
+    return plain

@@ -56,9 +56,11 @@ class Plan:
 
 def _check_arguments(name, function, given, bound):
     parameters = {k: p for k, p in inspect.signature(function).parameters.items() if k not in bound}
-    for key, _ in given:
+    for key, value in given:
         if key not in parameters:
             raise ValueError(f"{name}.{key} is unknown{nearest(key, parameters)}")
+        if isinstance(value, str) and not isinstance(parameters[key].default, (str, type(None))):
+            raise ValueError(f"{name}.{key} must be a number; got {value!r}")
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in dict(given):
             raise ValueError(f"{name}.{key} is required by {function.__name__}")

@@ -32,7 +32,8 @@ p.note { border-left: 4px solid #c2571a; padding: .2rem .8rem; margin: .5rem 0; 
   align-items: start; }
 figure { margin: 0; } figure img { width: 100%; height: auto; display: block; border-radius: 4px; }
 figcaption { color: var(--faint); font-size: .875rem; padding-top: .3rem; overflow-wrap: anywhere; }
-.curves { background: #fff; border-radius: 4px; padding: .5rem; }
+.curves { background: #fff; border-radius: 4px; padding: .5rem; display: grid;
+  grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: .5rem; }
 .curves svg { width: 100%; height: auto; display: block; }
 .wide { overflow-x: auto; }
 .keys { columns: 24rem; column-gap: 2.5rem; font-size: .875rem; }
@@ -42,6 +43,7 @@ figcaption { color: var(--faint); font-size: .875rem; padding-top: .3rem; overfl
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--rule);
   vertical-align: top; } td.number, th.number { text-align: right; }
+td { white-space: nowrap; }
 pre { overflow-x: auto; font-size: .8125rem; }
 """
 
@@ -55,9 +57,9 @@ def write(experiment, folder):
         are read.
     """
     folder = Path(folder)
-    config = json.loads((folder / "config.json").read_text())
-    provenance = json.loads((folder / "provenance.json").read_text())
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    config = io.read_json(folder / "config.json")
+    provenance = io.read_json(folder / "provenance.json")
+    rows = io.read_json_lines(folder / "metrics.jsonl")
     result = (folder / "image.png").read_bytes()
     shape = np.asarray(Image.open(folder / "image.png")).shape
     sources = [("content", experiment.content)] if experiment.content else []
@@ -125,30 +127,29 @@ def _weight(config, name):
 
 def _curves(rows):
     """Loss curves as SVG: one panel a term, one line a tap."""
-    names = [k for k in rows[-1] if k not in _HEAD and not k.startswith("gradient/")]
     panels = {}
-    for name in names:
+    for name in [k for k in rows[-1] if k not in _HEAD and not k.startswith("gradient/")]:
         panels.setdefault(name.split("/")[0], []).append(name)
-    columns = min(len(panels), 3)
-    lines = -(-len(panels) // columns)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nstjax", "font.size": 9}):
-        figure = Figure(figsize=(4 * columns, 3 * lines), layout="constrained")
-        for i, (title, members) in enumerate(panels.items()):
-            axes = figure.add_subplot(lines, columns, i + 1, title=title, xlabel="step")
-            for name, colour in zip(members, _COLOURS * len(members), strict=False):
-                points = [(row["step"], row[name]) for row in rows if row.get(name, 0) > 0]
-                steps, values = ([p[i] for p in points] for i in (0, 1))
-                axes.plot(steps, values, color=colour, label=name.split("/", 1)[-1])
-            axes.set_yscale("log")
-            largest = max((row.get(name, 0) for name in members for row in rows), default=0)
-            if largest > 0:
-                axes.set_ylim(bottom=max(axes.get_ylim()[0], _ROUNDING * largest))
-            axes.grid(alpha=0.25)
-            axes.spines[["top", "right"]].set_visible(False)
-            if title != members[0]:
-                axes.legend(frameon=False, fontsize=8)
-        buffer = bytes_io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return "".join(_panel(title, members, rows) for title, members in panels.items())
+
+
+def _panel(title, members, rows):
+    figure = Figure(figsize=(4, 3), layout="constrained")
+    axes = figure.add_subplot(title=title, xlabel="step", yscale="log")
+    for name, colour in zip(members, _COLOURS * len(members), strict=False):
+        points = [(row["step"], row[name]) for row in rows if row.get(name, 0) > 0]
+        steps, values = ([p[i] for p in points] for i in (0, 1))
+        axes.plot(steps, values, color=colour, label=name.split("/", 1)[-1])
+    largest = max((row.get(name, 0) for name in members for row in rows), default=0)
+    if largest > 0:
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], _ROUNDING * largest))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if title != members[0]:
+        axes.legend(frameon=False, fontsize=8)
+    buffer = bytes_io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 
 

@@ -1,5 +1,7 @@
 """Runs an experiment in a run folder: progress, metrics, checkpoints, resuming."""
 
+import contextlib
+import importlib.util
 import sys
 import time
 
@@ -9,10 +11,46 @@ import tqdm
 
 from nstjax import experiment as experiments
 from nstjax import io, optimize
+from nstjax.runfolder import RunFolder
 
 
 class NotFiniteError(Exception):
     """A value was not finite. The last good image is kept as `last_good.png`."""
+
+
+def stylize(config, workdir, command=""):
+    """Runs a config in a run folder, or goes on with it, or finds it finished.
+
+    Args:
+      config: a ConfigDict.
+      workdir: path of the run folder.
+      command: the command line, for provenance.
+
+    Returns:
+      {"picture": path, "report": path}; without matplotlib there is no report, and a note says so.
+
+    Raises:
+      UserError: for whatever a person can mend.
+      NotFiniteError: where the run failed.
+    """
+    experiment = experiments.load(config)
+    for note in experiment.notes:
+        say(f"note: {note}")
+    provenance = experiments.provenance(experiment, command)
+    with RunFolder(workdir, experiment.config, provenance) as folder:
+        left = {"picture": folder.path / "image.png", "report": folder.path / "report.html"}
+        if folder.finished:
+            say(f"already finished: {left['picture']}")
+        else:
+            io.write_atomic(left["picture"], io.encode_png(run(experiment, folder), experiment.label))
+        if importlib.util.find_spec("matplotlib") is None:
+            say("note: the report needs matplotlib; install nstjax[report] and run the same command again")
+            del left["report"]
+        elif not left["report"].exists():
+            from nstjax import report
+
+            report.write(experiment, folder.path)
+    return left
 
 
 def run(experiment, folder):
@@ -144,5 +182,6 @@ def _fail(experiment, folder, stage, state, step):
 
 
 def say(line):
-    """One line for a person, on stderr."""
-    print(line, file=sys.stderr)
+    """One line for a person, on stderr; where nobody can read it, work goes on."""
+    with contextlib.suppress(OSError):
+        print("".join(c if c.isprintable() else " " for c in line), file=sys.stderr)

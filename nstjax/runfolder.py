@@ -2,12 +2,15 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import os
+import re
 from pathlib import Path
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from nstjax import io
@@ -38,15 +41,23 @@ class RunFolder:
             another config or other inputs.
         """
         self.path = Path(path).expanduser().absolute()
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file; expected a folder, or the name for one")
+        if any("\ud800" <= c <= "\udfff" for c in str(self.path)):
+            raise UserError(
+                f"{self.path}: the name is not text, as checkpoints need it; give another workdir"
+            )
         with io.writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.path / ".lock", "a")  # noqa: SIM115
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{self.path} is in use by another run; give it another workdir") from None
+        except BlockingIOError:
+            raise UserError(f"{self.path} is in use by another run; give this one another workdir") from None
+        except OSError as error:
+            raise UserError(f"cannot lock {self.path}: {error.strerror}; give another workdir") from None
         self._claim(config, provenance)
-        self.finished = (self.path / "image.png").exists()
+        self.finished = (self.path / "image.png").is_file()
         self._logs = None
         self._manager = None
 
@@ -54,14 +65,15 @@ class RunFolder:
         config = json.loads(json.dumps(config))
         provenance = json.loads(json.dumps(provenance))
         if (self.path / "config.json").exists():
-            before = self.read_json("config.json")
+            before = io.read_json(self.path / "config.json")
             if before != config:
                 raise UserError(
                     f"{self.path} holds a run with another config ({_first_difference(before, config)}); "
                     "give this one another workdir"
                 )
             if (self.path / "provenance.json").exists():
-                before, now = self.read_json("provenance.json")["inputs"], provenance["inputs"]
+                before = io.read_json(self.path / "provenance.json").get("inputs", {})
+                now = provenance["inputs"]
                 if before != now:
                     raise UserError(
                         f"{self.path} holds a run with other inputs ({_first_difference(before, now)}); "
@@ -70,10 +82,6 @@ class RunFolder:
                 return
         io.write_json(self.path / "config.json", config)
         io.write_json(self.path / "provenance.json", provenance)
-
-    def read_json(self, name):
-        """The content of a JSON file of the folder."""
-        return json.loads((self.path / name).read_text())
 
     def latest(self):
         """Number of the last checkpoint, or None."""
@@ -92,29 +100,59 @@ class RunFolder:
                 size = self._logs.tell()
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
-            progress=ocp.args.JsonSave({**progress, "metrics_bytes": size}),
+            progress=ocp.args.JsonSave({**progress, "metrics_bytes": size, "sha256": _digest(state)}),
         )
         try:
             self._checkpoints().save(number, args=args)
             self._checkpoints().wait_until_finished()
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot write {self.path / 'checkpoints'}: {_one_line(error)}") from None
+            raise UserError(f"cannot write {self.path / 'checkpoints'}: {_reason(error)}") from None
 
     def progress(self, number):
-        """The dict saved with checkpoint `number`."""
-        args = ocp.args.Composite(progress=ocp.args.JsonRestore())
-        return self._checkpoints().restore(number, args=args).progress
+        """The dict saved with checkpoint `number`.
+
+        Raises:
+          UserError: where the checkpoint is damaged.
+        """
+        with self._restoring(number):
+            args = ocp.args.Composite(progress=ocp.args.JsonRestore())
+            return self._checkpoints().restore(number, args=args).progress
 
     def restore(self, number, like):
-        """The pytree saved as checkpoint `number`, with the structure and shapes of `like`."""
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        return self._checkpoints().restore(number, args=args).state
+        """The pytree saved as checkpoint `number`, with the structure and shapes of `like`.
+
+        Raises:
+          UserError: where the checkpoint is damaged.
+        """
+        with self._restoring(number):
+            abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+            args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+            state = self._checkpoints().restore(number, args=args).state
+            if _digest(state) != self.progress(number)["sha256"]:
+                raise ValueError("its content is not what was saved")
+            return state
+
+    @contextlib.contextmanager
+    def _restoring(self, number):
+        try:
+            yield
+        except Exception as error:  # Orbax fails in any way on damaged files.
+            path = self.path / "checkpoints" / str(number)
+            raise UserError(
+                f"cannot read {path} ({_reason(error)}); without it the run starts anew"
+            ) from None
 
     def open_metrics(self, size):
-        """Makes `metrics.jsonl` ready for lines after its first `size` bytes; what follows is dropped."""
-        with io.writing(self.path / "metrics.jsonl"):
-            self._logs = open(self.path / "metrics.jsonl", "ab")  # noqa: SIM115
+        """Makes `metrics.jsonl` ready for lines after its first `size` bytes; what follows is dropped.
+
+        Raises:
+          UserError: where those bytes are not lines of JSON, or there is no room.
+        """
+        path = self.path / "metrics.jsonl"
+        if size:
+            io.read_json_lines(path, size)
+        with io.writing(path):
+            self._logs = open(path, "ab")  # noqa: SIM115
             self._logs.truncate(size)
             self._logs.seek(size)
 
@@ -142,23 +180,31 @@ class RunFolder:
 
     def _checkpoints(self):
         if self._manager is None:
-            logging.getLogger("absl").setLevel(logging.ERROR)
+            logging.getLogger("absl").setLevel(logging.CRITICAL)  # What it says is raised as well.
             options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
             with io.writing(self.path / "checkpoints"):
                 self._manager = ocp.CheckpointManager(self.path / "checkpoints", options=options)
         return self._manager
 
 
+def _digest(state):
+    """SHA-256 of a pytree's arrays."""
+    digest = hashlib.sha256()
+    for array in jax.tree.leaves(state):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
 def _first_difference(before, now, prefix=""):
     """The first key, dotted, at which two nested dicts differ, with both values."""
-    for key in sorted(before.keys() | now.keys()):
-        a, b = before.get(key), now.get(key)
-        if a != b:
-            if isinstance(a, dict) and isinstance(b, dict):
-                return _first_difference(a, b, f"{prefix}{key}.")
-            return f"{prefix}{key}: {a!r} there, {b!r} here"
-    return ""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return f"{prefix}: {before!r} there, {now!r} here"
+    key = min(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+    return _first_difference(before.get(key), now.get(key), f"{prefix}.{key}" if prefix else key)
 
 
-def _one_line(error):
-    return str(error).strip().split("\n")[0][:200]
+def _reason(error):
+    """What an error of orbax comes down to: the operating system's words where they can be had."""
+    if number := re.search(r"os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(number[1]))
+    return getattr(error, "strerror", None) or str(error).strip().split("\n")[0][:200]

@@ -21,15 +21,20 @@ MAY_IMPORT = {
     "torch_file.py": {"numpy", "nstjax.errors"},
     "errors.py": set(),
     "config.py": {"ml_collections", "nstjax.errors"},
+    "checks.py": {"nstjax.vgg", "nstjax.errors"},
+    "memory.py": {"jax", "nstjax.vgg", "nstjax.errors"},
     "objective.py": {"jax", "nstjax.losses"},
     "optimize.py": {"jax", "optax", "nstjax.errors", "nstjax.objective"},
     "io.py": {"numpy", "PIL", "nstjax.errors"},
-    "runfolder.py": {"jax", "orbax", "nstjax.io", "nstjax.errors"},
+    "runfolder.py": {"jax", "numpy", "orbax", "nstjax.io", "nstjax.errors"},
     "experiment.py": {
         *("jax", "nstjax.io", "nstjax.losses", "nstjax.vgg", "nstjax.weights"),
-        *("nstjax.errors", "nstjax.objective", "nstjax.optimize"),
+        *("nstjax.checks", "nstjax.memory", "nstjax.errors", "nstjax.objective", "nstjax.optimize"),
     },
-    "run.py": {"jax", "numpy", "tqdm", "nstjax.experiment", "nstjax.io", "nstjax.optimize"},
+    "run.py": {
+        *("jax", "numpy", "tqdm", "nstjax.experiment", "nstjax.io", "nstjax.optimize"),
+        *("nstjax.report", "nstjax.runfolder"),
+    },
     "report.py": {"numpy", "matplotlib", "PIL", "nstjax.io"},
     "__init__.py": set(),
 }

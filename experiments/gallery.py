@@ -1,0 +1,47 @@
+"""Paints one photograph in several styles: a run folder each, and one sheet of all.
+
+python -m experiments.gallery --config=configs/gatys2016.py --config.content=photo.jpg \\
+    --styles=example:mosaic,painting.jpg --workdir=runs/gallery
+"""
+
+import io as bytes_io
+import re
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+from PIL import Image
+
+from experiments import command
+from nstjax import io, run
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, for every style.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run folders and of gallery.jpg.")
+_PAINTINGS = [f"example:{name}" for name in io.example_names() if name not in io.PHOTOGRAPHS]
+_STYLES = flags.DEFINE_list("styles", _PAINTINGS, "The style pictures; the package's by default.")
+_COLUMNS = flags.DEFINE_integer("columns", 3, "Pictures in a row of the sheet.", lower_bound=1)
+GAP = 8
+
+
+def main(_):
+    workdir, pictures = Path(_WORKDIR.value), []
+    for i, style in enumerate(_STYLES.value):
+        config = _CONFIG.value.copy_and_resolve_references()
+        config.style = style
+        name = re.sub(r"\W+", "_", style.removeprefix("example:"))
+        left = run.stylize(config, workdir / f"{i:02d}_{name}", command=command.line())
+        pictures.append(Image.open(left["picture"]))
+    width, height = (max(sizes) + GAP for sizes in zip(*(p.size for p in pictures), strict=True))
+    columns = min(_COLUMNS.value, len(pictures))
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * width - GAP, rows * height - GAP), "white")
+    for i, picture in enumerate(pictures):
+        sheet.paste(picture, (i % columns * width, i // columns * height))
+    buffer = bytes_io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=90)
+    io.write_atomic(workdir / "gallery.jpg", buffer.getvalue())
+    return f"sheet: {workdir / 'gallery.jpg'}"
+
+
+if __name__ == "__main__":
+    command.run(main, required=["config", "workdir"])

@@ -1,0 +1,135 @@
+"""Every config: its smoke run, its locked keys, and the numbers of the programs it stands for."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nstjax import experiment, run, vgg
+from nstjax.errors import UserError
+from nstjax.runfolder import RunFolder
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+
+
+def module(name):
+    path = next(p for p in CONFIGS if p.stem == name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def config(name, arg=None):
+    return module(name).get_config(arg)
+
+
+@pytest.mark.parametrize("name", [p.stem for p in CONFIGS])
+def test_smoke_runs_to_a_picture_and_a_report(name, tmp_path):
+    smoke = config(name, "smoke")
+    left = run.stylize(smoke, tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == smoke.steps and rows[-1]["total"] < rows[0]["total"]
+    picture = Image.open(left["picture"])
+    assert max(picture.size) == 64 and "random" in picture.text["Comment"]
+    page = left["report"].read_text()
+    assert page.count("<figure>") == 2 + bool(smoke.content) and "random-slim" in page
+    assert not re.search(r"""(src|href)=(?!['"]?(data:|#))""", page)
+    for key in ("inputs", "versions", "device", "git_commit"):
+        assert key in json.loads((tmp_path / "run" / "provenance.json").read_text())
+
+
+@pytest.mark.parametrize("name", [p.stem for p in CONFIGS])
+def test_a_config_has_its_command_in_its_docstring_and_is_locked(name):
+    text = module(name).__doc__
+    assert f"--config=configs/{name}.py" in text and "Expect" in text
+    assert config(name).is_locked
+    with pytest.raises(AttributeError):
+        config(name).terms.style.lss = "gram"
+
+
+def test_gatys2016_holds_the_numbers_of_its_sources():
+    paper = config("gatys2016", "variant=paper")
+    assert paper.normalise and paper.pooling == "average" and paper.optimizer == "lbfgs"
+    assert paper.terms.content.weight / sum([paper.terms.style.weight] * 5) == pytest.approx(1e-3)
+    assert paper.terms.style.convention == "gatys2016" and paper.terms.content.loss == "feature_sum"
+    code = config("gatys2016", "variant=code")
+    assert not code.normalise and code.pooling == "max" and not code.project and code.steps == 500
+    expected = (2.441e-4, 6.104e-5, 1.526e-5, 3.815e-6, 3.815e-6)
+    np.testing.assert_allclose(code.terms.style.tap_weights, [1e3 * w for w in expected], rtol=1e-3)
+    normal = config("gatys2016")
+    assert (normal.terms.content.weight, normal.terms.style.weight) == (1e6, 2e8)
+    for variant in ("paper", "code", "normalised"):
+        three = config("gatys2016", f"blocks=3,variant={variant},optimizer=adam")
+        assert three.optimizer == "adam" and three.terms.content.taps == ("relu3_4",)
+        assert three.terms.style.taps == ("relu1_1", "relu2_1", "relu3_1")
+    with pytest.raises(UserError, match="variant 'cod' is unknown; did you mean 'code'"):
+        config("gatys2016", "variant=cod")
+    with pytest.raises(UserError, match="blocks must be 3 or 5; got 4"):
+        config("gatys2016", "blocks=4")
+    with pytest.raises(UserError, match="config argument 'blocks' must be int; got 'three'"):
+        config("gatys2016", "blocks=three")
+
+
+def test_neural_style_holds_its_defaults():
+    c = config("neural_style")
+    assert (c.size, c.steps, c.optimizer, c.pooling, c.init) == (512, 1000, "lbfgs", "max", "noise")
+    assert (c.terms.content.weight, c.terms.style.weight, c.terms.tv.weight) == (5.0, 100.0, 1e-3)
+    assert c.terms.style.convention == "neural_style" and c.terms.tv.pixel_range == 256.0
+    assert config("neural_style", "optimizer=adam").learning_rate == pytest.approx(10 / 255)
+
+
+def test_texture2015_counts_the_parameters_of_its_model():
+    c = config("texture2015")
+    channels = {"relu1_1": 64, "pool1": 64, "pool2": 128, "pool3": 256, "pool4": 512}
+    assert sum(n * (n + 1) // 2 for n in (channels[tap] for tap in c.terms.style.taps)) == 176_640
+    assert (c.steps, c.optimizer_args.memory_size, c.terms.style.weight) == (2000, 20, 1e9)
+    assert c.content == "" and c.init == "noise"
+
+
+def test_taps_deeper_than_the_weights_are_refused(shared):
+    c = config("gatys2016")
+    c.weights = str(shared / "weights" / "vgg19_keras_blocks1-3.h5")
+    with pytest.raises(
+        UserError, match=r"terms\.style\.taps: tap 'relu4_1' is deeper than .*'pool3'|content"
+    ):
+        experiment.load(c)
+
+
+def test_a_run_uses_what_its_config_says():
+    """Sizes, blends and per-tap weights arrive in the arrays of a stage."""
+    c = config("demo", "smoke").copy_and_resolve_references()
+    c.unlock()
+    c.style, c.style_weights, c.style_size = "example:mosaic,example:hatching", (3.0, 1.0), 48
+    c.terms.style.weight, c.terms.style.tap_weights = 2.0, (1.0, 0.5, 0.25, 0.0, 4.0)
+    c.stages = ({"size": 32, "steps": 1}, {"size": 64, "steps": 2, "terms": {"style": {"weight": 6.0}}})
+    loaded = experiment.load(c)
+    first, second = (experiment.make_stage(loaded, i) for i in (0, 1))
+    assert max(first.shape) == 32 and max(second.shape) == 64 and (first.steps, second.steps) == (1, 2)
+    assert first.problem[2]["style"]["relu2_1"] == 1.0 and second.problem[2]["style"]["relu2_1"] == 3.0
+    alone = []
+    for name in ("mosaic", "hatching"):
+        single = c.copy_and_resolve_references()
+        single.style, single.style_weights = f"example:{name}", ()
+        alone.append(experiment.make_stage(experiment.load(single), 1).problem[1]["style"]["relu3_1"])
+    expected = 0.75 * alone[0] + 0.25 * alone[1]
+    np.testing.assert_allclose(second.problem[1]["style"]["relu3_1"], expected, rtol=1e-4)
+    assert first.problem[0]["params"]["conv1_1"]["bias"].shape == (16,)
+    assert vgg.reachable_taps(loaded.weights.params)[-1] == "pool5"
+
+
+def test_building_an_experiment_twice_compiles_once(compilations, tmp_path):
+    for seed in (0, 1):
+        c = config("demo", "smoke")
+        c.seed, c.terms.style.weight = seed, 1.0 + seed
+        loaded = experiment.load(c)
+        with (
+            compilations() as seen,
+            RunFolder(tmp_path / str(seed), loaded.config, experiment.provenance(loaded)) as f,
+        ):
+            run.run(loaded, f)
+    assert len(seen) == 0

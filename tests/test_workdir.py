@@ -1,0 +1,245 @@
+"""Workdirs: damaged, full, shared or taken, they lose nothing and say so in one line."""
+# ruff: noqa: F401, F811 - fixtures are imported, then named as arguments
+
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from driver import DEMO, RANDOM, ROOT, drive, finished, place
+from PIL import Image
+
+from nstjax import report
+
+
+def content_of(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def metrics(folder):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def same_result(folder, other):
+    assert (folder / "image.png").read_bytes() == (other / "image.png").read_bytes()
+    assert metrics(folder) == metrics(other)
+    left = {p.name for p in folder.iterdir()}
+    assert left == {p.name for p in other.iterdir()} and [p.name for p in folder.rglob(".*")] == [".lock"]
+    assert len(list((folder / "checkpoints").iterdir())) == 1
+
+
+def test_a_workdir_that_cannot_be_one(drive, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    cases = {
+        "file": "is a file",
+        "file/x": "Not a directory",
+        os.fsdecode(b"caf\xe9"): "the name is not text",
+    }
+    for name, reason in cases.items():
+        status, out, err = drive(f"--workdir={tmp_path / name}")
+        assert (status, out) == (2, "") and reason in err and err.count("\n") == 2
+    assert (tmp_path / "file").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+@contextlib.contextmanager
+def file_system(path, options):
+    """A small file system in memory at a path, where that is allowed."""
+    path.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], capture_output=True)
+    if made.returncode:
+        pytest.skip("a file system can only be mounted by root")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def test_a_read_only_workdir(drive, tmp_path):
+    with file_system(tmp_path / "disk", "ro") as disk:
+        for workdir in (disk, disk / "run"):
+            status, out, err = drive(f"--workdir={workdir}")
+            assert (status, out) == (2, "")
+            assert err == f"{RANDOM}error: cannot write {workdir}: Read-only file system\n"
+
+
+def test_a_finished_run_is_left_alone(drive, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    before = content_of(folder)
+    status, out, err = drive(f"--workdir={folder}")
+    assert status == 0 and out == f"picture: {folder}/image.png\nreport:  {folder}/report.html\n"
+    assert err == f"{RANDOM}already finished: {folder}/image.png\n"
+    assert content_of(folder) == before
+    (folder / "report.html").unlink()
+    assert drive(f"--workdir={folder}")[0] == 0
+    after = content_of(folder)
+    assert after.keys() == before.keys()
+    assert {p.name for p in before if before[p] != after[p]} <= {"report.html"}
+    for argument, reason in (
+        ("--config.seed=7", "another config (seed: 0 there, 7 here)"),
+        ("--config.terms.style.weight=2", "another config (terms.style.weight: 1.0 there, 2.0 here)"),
+    ):
+        status, out, err = drive(f"--workdir={folder}", argument)
+        assert (status, out) == (2, "") and reason in err
+    assert content_of(folder) == after
+
+
+def test_a_changed_picture_is_another_run(drive, finished, place, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    original = (place / "style.png").read_bytes()
+    try:
+        Image.new("RGB", (8, 8), "red").save(place / "style.png")
+        status, _, err = drive(f"--workdir={folder}")
+    finally:
+        (place / "style.png").write_bytes(original)
+    assert status == 2 and "holds a run with other inputs (pictures.style 0.sha256: " in err
+
+
+@pytest.mark.parametrize(
+    "name, content, reason",
+    [
+        ("config.json", b"{", "Expecting property name"),
+        ("config.json", b"[]", "expected a dict, found list"),
+        ("provenance.json", b"\xff", "codec can't decode"),
+        ("metrics.jsonl", b"", "bytes were written, 0 are there"),
+        ("metrics.jsonl", b"x" * 9999, "Expecting value"),
+        ("checkpoints/6/progress/metadata", b"x", "checkpoints/6 (Expecting value"),
+        ("checkpoints/6/state/_METADATA", b"", "checkpoints/6 ("),
+        ("checkpoints/6/state/manifest.ocdbt", b"x", "checkpoints/6 ("),
+        ("checkpoints", b"x", "Not a directory"),
+    ],
+)
+def test_a_damaged_folder_is_one_line(drive, finished, tmp_path, name, content, reason):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "image.png").unlink()
+    if (folder / name).is_dir():
+        shutil.rmtree(folder / name)
+    (folder / name).write_bytes(content)
+    status, out, err = drive(f"--workdir={folder}")
+    err = err.removeprefix(RANDOM)
+    assert (status, out) == (2, "") and reason in err and err.count("\n") == 1
+    assert not (folder / "image.png").exists()
+
+
+def test_flipped_bits_in_a_checkpoint_are_found(drive, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "image.png").unlink()
+    data = max((folder / "checkpoints").rglob("d/*"), key=lambda p: p.stat().st_size)
+    content = bytearray(data.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 8] = bytes(b ^ 1 for b in content[middle : middle + 8])
+    data.write_bytes(content)
+    status, _, err = drive(f"--workdir={folder}")
+    assert status == 2 and "cannot read" in err and "checkpoints/6" in err
+
+
+def test_without_its_checkpoints_a_run_starts_anew(drive, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "image.png").unlink()
+    shutil.rmtree(folder / "checkpoints")
+    assert drive(f"--workdir={folder}")[0] == 0
+    same_result(folder, finished)
+
+
+# No room ------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """No file of this process can grow over a size, as if the disk were full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "size, what",
+    [(600, "config.json"), (4000, "checkpoints"), (20_000, "report.html")],
+)
+def test_a_write_that_fails_loses_nothing(drive, finished, tmp_path, size, what):
+    folder = tmp_path / "run"
+    with largest_file(size):
+        status, out, err = drive(f"--workdir={folder}")
+    assert (status, out) == (2, "")
+    assert err == f"{RANDOM}error: cannot write {folder / what}: File too large\n"
+    assert [p.name for p in folder.glob(".*")] == [".lock"]
+    assert (folder / "image.png").exists() == (what == "report.html")
+    assert drive(f"--workdir={folder}")[0] == 0
+    same_result(folder, finished)
+
+
+def test_a_full_disk_is_one_line_in_a_process_of_its_own(finished, place, tmp_path):
+    pictures = [f"--config.{name}={place / name}.png" for name in ("content", "style")]
+    line = [sys.executable, "-m", "experiments.stylize", f"--config={DEMO}:smoke", *pictures]
+    line += ["--config.weights=random-tiny", "--config.size=16", f"--workdir={tmp_path / 'run'}"]
+    limited = ["bash", "-c", 'ulimit -f 4; exec "$@"', "bash", *line]  # no file over 4 KiB
+    done = subprocess.run(limited, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{RANDOM}error: cannot write {tmp_path}/run/checkpoints: File too large\n"
+
+
+@pytest.mark.parametrize("kilobytes", [4, 8, 40, 64, 90])
+def test_a_full_disk_loses_nothing(drive, finished, tmp_path, kilobytes):
+    with file_system(tmp_path / "disk", f"size={kilobytes}k") as disk:
+        status, out, err = drive(f"--workdir={disk / 'run'}")
+        assert (status, out) == (2, "") and err.count("\n") == 2
+        assert "error: cannot write " in err and err.endswith(": No space left on device\n")
+        subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+        assert drive(f"--workdir={disk / 'run'}")[0] == 0
+        same_result(disk / "run", finished)
+
+
+# Two at a time ------------------------------------------------------------------------------------
+
+
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_dead(drive, finished, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    hold = """
+import fcntl, sys, time
+lock = open(sys.argv[1], "a")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print(flush=True)
+time.sleep(600)
+"""
+    line = [sys.executable, "-c", hold, folder / ".lock"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE) as first:
+        first.stdout.readline()
+        status, out, err = drive(f"--workdir={folder}")
+        first.send_signal(signal.SIGKILL)
+    assert (status, out) == (2, "")
+    assert err == f"{RANDOM}error: {folder} is in use by another run; give this one another workdir\n"
+    assert [p.name for p in folder.iterdir()] == [".lock"]
+    assert drive(f"--workdir={folder}")[0] == 0
+    same_result(folder, finished)
+
+
+def test_a_run_holds_its_folder_and_gives_it_up(drive, finished, tmp_path, monkeypatch):
+    folder, held = tmp_path / "run", []
+    write = report.write
+
+    def look(*arguments):
+        with open(folder / ".lock") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(True)
+        write(*arguments)
+
+    monkeypatch.setattr(report, "write", look)
+    assert drive(f"--workdir={folder}")[0] == 0 and held
+    with open(folder / ".lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    same_result(folder, finished)
