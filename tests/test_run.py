@@ -81,8 +81,8 @@ def killed_and_resumed(place, kills, seed):
         workdir = place / f"killed{i}"
         process = start(place, workdir.name)
         if i % 2:
-            # Somewhere in the run itself: after a random number of its lines of metrics.
-            lines = rng.randrange(1, 12)
+            # Somewhere behind the first checkpoint: after a random number of lines of metrics.
+            lines = rng.randrange(4, 12)
             while process.poll() is None and _lines(workdir / "metrics.jsonl") < lines:
                 time.sleep(0.001)
             time.sleep(rng.random() * 0.05)
@@ -91,6 +91,7 @@ def killed_and_resumed(place, kills, seed):
         process.kill()
         process.communicate()
         moments.append(_lines(workdir / "metrics.jsonl"))
+        assert i % 2 == 0 or any(path.name.isdigit() for path in (workdir / "checkpoints").iterdir())
         out, _ = finish(start(place, workdir.name))
         assert outcome(workdir) == expected, f"kill {i} after {moments[-1]} lines"
         assert (workdir / "report.html").exists() and "image.png" in out
