@@ -9,9 +9,16 @@ Argument, comma-separated, e.g. `configs/gatys2016.py:variant=code,optimizer=ada
                       authors released for it (leongatys/NeuralImageSynthesis). The default.
   variant=code        leongatys/PytorchNeuralStyleTransfer: original network, max pooling, started from
                       the content, pixels free of bounds until the result is written.
-  variant=paper       equations 1-7 as printed, with alpha / beta = 1e-3.
+  variant=paper       equations 1-7 as printed, with alpha / beta = 1e-3. Does not hold: a sum over all
+                      content features against a mean over Gram entries keeps the photograph as it is.
   optimizer=lbfgs     or adam.
   blocks=5            3 keeps to taps up to relu3_4 with content relu3_4, for weights that end there.
+
+Expect, measured with blocks=3, 384 x 288 pixels, two CPU cores, Tübingen and The Starry Night:
+
+  lbfgs, 500 steps  510 evaluations in 6 minutes; total 1.24e9 -> 7.6e5; at 300 steps 8.0e5 already
+  adam, 300 steps   300 evaluations, total 9.6e5; every wall and the sky painted, a little more grain
+  paper, 150 steps  at 256 pixels: still a photograph; the style loss falls to 55 % of its start
 """
 
 from nstjax.config import default_config, parse_arg, smoke, term

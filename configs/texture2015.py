@@ -6,6 +6,9 @@
 Numbers from leongatys/DeepTextures. The code's final histogram matching of the colours is not part of
 the optimisation and not applied here; its bounds are the range of the source picture, here [0, 1].
 
+Expect a new texture of the same strokes, colours and motifs with nothing where it was; measured with
+blocks=3, 256 pixels, 500 steps, two CPU cores, The Starry Night: 527 evaluations in 4 minutes.
+
 Argument: `blocks=3` for weights that end at relu3_4 (taps conv1_1, pool1, pool2, relu3_4 in place of
 pool3 and pool4); `smoke`.
 """
