@@ -56,7 +56,11 @@ class RunFolder:
             raise UserError(f"{self.path} is in use by another run; give this one another workdir") from None
         except OSError as error:
             raise UserError(f"cannot lock {self.path}: {error.strerror}; give another workdir") from None
-        self._claim(config, provenance)
+        try:
+            self._claim(config, provenance)
+        except BaseException:
+            self._lock.close()
+            raise
         self.finished = (self.path / "image.png").is_file()
         self._logs = None
         self._manager = None
