@@ -216,7 +216,9 @@ def test_other_entries_are_refused(torch, tmp_path, write, value):
 HOSTILE = {
     "posix.system": lambda torch, mark: Call(os.system, f"touch {mark}"),
     "__builtin__.eval": lambda torch, mark: Call(eval, f"open({str(mark)!r}, 'w')"),
-    f"{open.__module__}.open": lambda torch, mark: Call(torch.utils._rebuild_tensor, Call(open, str(mark), "w")),
+    f"{open.__module__}.open": lambda torch, mark: Call(
+        torch.utils._rebuild_tensor, Call(open, str(mark), "w")
+    ),
     "__builtin__.getattr": lambda torch, mark: [(Call(getattr, "", "join"),)],
 }
 

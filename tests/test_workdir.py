@@ -58,7 +58,7 @@ def file_system(path, options):
     try:
         yield path
     finally:
-        subprocess.run(["umount", path], check=True)
+        subprocess.run(["umount", "-l", path], check=True)
 
 
 def test_a_read_only_workdir(drive, tmp_path):
