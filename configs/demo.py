@@ -3,7 +3,7 @@
     python -m experiments.stylize --config=configs/demo.py --workdir=runs/demo
 
 Nothing is fetched: the network has random weights. They know colours and contrasts at several scales
-but no brush. Expect the palette of the painting and a rough surface, in 50 seconds on two CPU cores.
+but no brush. Expect the palette of the painting and a rough surface, in half a minute on two CPU cores.
 """
 
 from nstjax.config import default_config, parse_arg, smoke, term

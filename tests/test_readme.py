@@ -23,7 +23,7 @@ def test_configs_pictures_weights_and_files_exist():
     }
     examples = README.split("`example:NAME`")[1].split("![")[0]
     assert set(re.findall(r"`(\w+)`", examples)) == set(io.example_names())
-    sets = README.split("--config.weights=")[1].split("Preprocessing belongs")[0]
+    sets = README.split("| `--config.weights=`")[1].split("Preprocessing belongs")[0]
     assert all(f"`{name}`" in sets for name in weights.NAMES)
     for path in re.findall(r"\]\(([^)#]+)\)|`((?:docs|nstjax|tests)/[\w./]+)`", README):
         assert (ROOT / "".join(path)).exists(), path
