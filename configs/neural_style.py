@@ -9,7 +9,8 @@ and L-BFGS has a line search. Noise of 0.001 around the mean is `init=noise`; th
 is `-init random`.
 
 Expect a painted picture in which the palette follows the style closely; about 45 minutes on two CPU
-cores at 512 pixels, from the cost of a step there. Not yet compared with the program itself.
+cores at 512 pixels: an estimate from the measured cost of a step at 256 pixels, not a run. Not yet compared
+with the program itself.
 
 Argument: `optimizer=adam` for `-optimizer adam` (learning rate 10 of 255 grey levels); `smoke`.
 """
