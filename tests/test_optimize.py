@@ -151,23 +151,30 @@ def poisoned(where):
     return losses.Loss(lambda x, where=None: (), score)
 
 
-@pytest.mark.parametrize("name", ["adam", "lbfgs"])
-def test_a_value_that_is_not_finite_stops_at_the_last_good_image(name):
-    terms = (*TERMS, Term("poison", poisoned(0.3), ("image",), "content"))
+def start_of_poisoned(name, where):
+    terms = (*TERMS, Term("poison", poisoned(where), ("image",), "content"))
     weights = {"content": 1.0, "style": 0.0, "tv": 0.0, "poison": 1.0}
     objective, image, problem = small_problem(terms=terms, weights=weights)
     plan = Plan(optimizer=name, project=False)
-    state = optimize.initial_state(plan, jnp.full_like(image, 0.5))
-    # A line search of L-BFGS steps back from the cliff; a poisoned gradient stops it as well.
-    rate = 0.1 if name == "adam" else 1.0
-    state, rows = optimize.run_chunk(objective, plan, state, problem, rate, stop=20, length=20)
-    if name == "lbfgs":
-        assert np.isfinite(state.good).all()
-        return
+    return objective, plan, optimize.initial_state(plan, jnp.full_like(image, 0.5)), problem
+
+
+def test_a_value_that_is_not_finite_stops_at_the_last_good_image():
+    objective, plan, state, problem = start_of_poisoned("adam", 0.3)
+    state, rows = optimize.run_chunk(objective, plan, state, problem, 0.1, stop=20, length=20)
     assert state.failed and state.step == 4
     assert np.isnan(rows["total"][4]) and np.isfinite(rows["total"][:4]).all()
     assert np.isfinite(evaluate(objective, state.good, *problem)[0])
     assert optimize.diagnose(objective, state, problem) == "term 'poison/image' is nan"
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_a_start_that_is_not_finite_moves_nothing(name):
+    objective, plan, state, problem = start_of_poisoned(name, -1.0)
+    state, rows = optimize.run_chunk(objective, plan, state, problem, 1.0, stop=5, length=5)
+    assert state.failed and state.step == 0 and np.isnan(rows["total"][0])
+    np.testing.assert_array_equal(state.image, jnp.full_like(state.image, 0.5))
+    np.testing.assert_array_equal(state.good, state.image)
 
 
 def test_a_gradient_that_is_not_finite_is_named():
