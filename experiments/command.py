@@ -13,8 +13,8 @@ import ml_collections
 from absl import flags, logging
 
 from nstjax import io
-from nstjax.errors import UserError, nearest
-from nstjax.run import NotFiniteError, say
+from nstjax.errors import NotFiniteError, UserError, nearest
+from nstjax.run import say
 
 _HELP = {"-h", "--h", "-help", "--help", "--helpshort", "--helpfull"}
 

@@ -1,4 +1,4 @@
-"""The one error that people at the command line see."""
+"""The errors that people at the command line see as one line."""
 
 import difflib
 
@@ -12,6 +12,10 @@ class UserError(Exception):
 
     def __init__(self, message):
         super().__init__("".join(c if c.isprintable() else " " for c in str(message)))
+
+
+class NotFiniteError(Exception):
+    """A loss or gradient was not finite; what was good until then is kept and named in the message."""
 
 
 def nearest(name, valid):

@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import inspect
-import subprocess
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ from nstjax import checks, io, losses, memory, vgg, weights
 from nstjax.errors import UserError, nearest
 from nstjax.objective import Objective, Term, make_targets, term_weights
 from nstjax.optimize import Plan
+from nstjax.provenance import describe
 
 MEAN_GREY = (0.485, 0.458, 0.408)
 LEARNING_RATE = {"lbfgs": 1.0}
-CALIBRATION_SIZE = 256
 _TERM_KEYS = ("loss", "taps", "reference", "weight", "tap_weights")
 
 
@@ -237,7 +235,7 @@ def _loss(name, hyper):
 
 
 def provenance(experiment, command=""):
-    """What the result depends on ("inputs") and what it was made with, for `provenance.json`.
+    """What `provenance.json` holds of an experiment.
 
     Args:
       experiment: an `Experiment`.
@@ -246,19 +244,12 @@ def provenance(experiment, command=""):
     pictures = {"content": experiment.content} if experiment.content else {}
     pictures |= {f"style {i}": p for i, p in enumerate(experiment.styles)}
     pictures |= {"init": experiment.initial} if experiment.initial else {}
-    packages = ("nstjax", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
-    return {
-        "inputs": {
-            "weights": {"label": experiment.weights.label, "sha256": experiment.weights.sha256},
-            "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},
-            "seed": experiment.config["seed"],
-        },
-        "notes": list(experiment.notes),
-        "versions": {name: _version(name) for name in packages},
-        "device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind} x {jax.device_count()}",
-        "git_commit": _git_commit(),
-        "command": command,
+    inputs = {
+        "weights": {"label": experiment.weights.label, "sha256": experiment.weights.sha256},
+        "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},
+        "seed": experiment.config["seed"],
     }
+    return describe(inputs, command, experiment.notes)
 
 
 def _plan(config):
@@ -287,9 +278,7 @@ def _load_weights(config):
     loaded = weights.load(config.weights, seed=config.seed)
     if not config.normalise:
         return loaded
-    # Photographs and paintings: a filter that hardly fires on the one kind is blown up on the other.
-    pictures = [io.load_picture(f"example:{name}") for name in io.example_names()]
-    images = [io.resize(p.pixels, *io.fit_size(*p.pixels.shape[:2], CALIBRATION_SIZE)) for p in pictures]
+    images = io.calibration_images()
     return weights.normalise(loaded, images, pooling=config.pooling, padding=config.padding)
 
 
@@ -313,29 +302,3 @@ def _plain(config):
     """Nested dicts, lists and numbers of a ConfigDict."""
     plain = config.copy_and_resolve_references().to_dict()
     return plain | {"stages": [s.to_dict() if hasattr(s, "to_dict") else s for s in config.stages]}
-
-
-def _version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _git_commit():
-    folder = Path(__file__).parent
-    try:
-        head = subprocess.run(
-            ["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
-        )
-        dirty = subprocess.run(
-            ["git", "-C", folder, "status", "--porcelain"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    if head.returncode:
-        return "unknown"
-    return head.stdout.strip() + (" with changes" if dirty.stdout.strip() else "")

@@ -93,6 +93,15 @@ def resize(pixels, height, width):
     return pixels.astype(np.float32) / 255
 
 
+def calibration_images():
+    """The example pictures, [H, W, 3] float32 each, long side 256, for Gatys' weight normalisation.
+
+    Photographs and paintings: a filter that hardly fires on the one kind is blown up on the other.
+    """
+    pictures = [load_picture(f"example:{name}").pixels for name in example_names()]
+    return [resize(pixels, *fit_size(*pixels.shape[:2], 256)) for pixels in pictures]
+
+
 def resize_to_cover(pixels, height, width):
     """Picture [H, W, 3] uint8 to [height, width, 3] float32 in [0, 1], scaled to cover, centre cropped."""
     image = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS)

@@ -11,11 +11,8 @@ import tqdm
 
 from nstjax import experiment as experiments
 from nstjax import io, optimize
+from nstjax.errors import NotFiniteError
 from nstjax.runfolder import RunFolder
-
-
-class NotFiniteError(Exception):
-    """A value was not finite. The last good image is kept as `last_good.png`."""
 
 
 def stylize(config, workdir, command=""):

@@ -74,7 +74,7 @@ class Encoder:
 
 
 class VGG19(nn.Module):
-    """The convolutional part of VGG-19 on one image.
+    """The convolutional part of VGG-19.
 
     Attributes:
       preprocessing: applied to the image first.
@@ -98,7 +98,7 @@ class VGG19(nn.Module):
         """Features at `taps` of an image [H, W, 3] sRGB in [0, 1]; nothing deeper is computed.
 
         Args:
-          image: [H, W, 3] float, any size from 1 x 1.
+          image: [H, W, 3] float, any size from 1 x 1; leading axes of a batch stay in front.
           taps: names from `TAPS`: `conv4_2` is before the ReLU, `relu4_2` after it, `pool4` after the
             block; `image` is the picture itself.
 
@@ -121,7 +121,7 @@ class VGG19(nn.Module):
 
 
 class Conv3x3(nn.Module):
-    """3 x 3 convolution with stride 1 that keeps the size: [h, w, c] -> [h, w, features]."""
+    """3 x 3 convolution with stride 1 that keeps the size: [..., h, w, c] -> [..., h, w, features]."""
 
     features: int
     pad_mode: str
@@ -138,22 +138,25 @@ class Conv3x3(nn.Module):
 
 
 def pad(x, mode):
-    """Features [h, w, c] with a border of one position: [h + 2, w + 2, c]."""
-    rows, columns = ("edge" if n == 1 else mode for n in x.shape[:2])
-    x = jnp.pad(x, ((1, 1), (0, 0), (0, 0)), mode=rows)
-    return jnp.pad(x, ((0, 0), (1, 1), (0, 0)), mode=columns)
+    """Features [..., h, w, c] with a border of one position: [..., h + 2, w + 2, c]."""
+    rows, columns = ("edge" if n == 1 else mode for n in x.shape[-3:-1])
+    batch = [(0, 0)] * (x.ndim - 3)
+    x = jnp.pad(x, (*batch, (1, 1), (0, 0), (0, 0)), mode=rows)
+    return jnp.pad(x, (*batch, (0, 0), (1, 1), (0, 0)), mode=columns)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv3x3(x, kernel, border):
-    """Convolution of [h, w, c] with [3, 3, c, k] after a border of zeros: [h - 2 + 2 border, ..., k].
+    """Convolution of [..., h, w, c] with [3, 3, c, k] after a border of zeros: [..., h', w', k].
 
     The derivative is that of the convolution, with the input's cotangent written as a plain convolution
     with the flipped kernel: inside a compiled loop on a CPU, XLA runs the transposed convolution that
     it would otherwise derive several times slower (`experiments/bench.py` measures it).
     """
     padding, layout = [(border, border)] * 2, ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(x[None], kernel, (1, 1), padding, dimension_numbers=layout)[0]
+    batch = x.reshape(-1, *x.shape[-3:])
+    y = lax.conv_general_dilated(batch, kernel, (1, 1), padding, dimension_numbers=layout)
+    return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
 def _conv3x3_forward(x, kernel, border):
@@ -171,17 +174,17 @@ conv3x3.defvjp(_conv3x3_forward, _conv3x3_backward)
 
 
 def pool(x, kind):
-    """2 x 2 pooling with stride 2 of [h, w, c]: [max(h // 2, 1), max(w // 2, 1), c]."""
-    for axis in (0, 1):
+    """2 x 2 pooling with stride 2 of [..., h, w, c]: [..., max(h // 2, 1), max(w // 2, 1), c]."""
+    for axis in (-3, -2):
         n = x.shape[axis]
-        x = jnp.repeat(x, 2, axis) if n == 1 else lax.slice_in_dim(x, 0, n // 2 * 2, axis=axis)
-    h, w, c = x.shape
-    windows = x.reshape(h // 2, 2, w // 2, 2, c)
+        x = jnp.repeat(x, 2, axis) if n == 1 else lax.slice_in_dim(x, 0, n // 2 * 2, axis=x.ndim + axis)
+    *batch, h, w, c = x.shape
+    windows = x.reshape(*batch, h // 2, 2, w // 2, 2, c)
     if kind == "max":
-        return jnp.max(windows, (1, 3))
+        return jnp.max(windows, (-4, -2))
     if kind == "average":
-        return jnp.mean(windows, (1, 3))
-    square = jnp.sum(jnp.square(windows), (1, 3))
+        return jnp.mean(windows, (-4, -2))
+    square = jnp.sum(jnp.square(windows), (-4, -2))
     dead = square == 0
     return jnp.where(dead, 0.0, jnp.sqrt(jnp.where(dead, 1.0, square)))
 

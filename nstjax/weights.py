@@ -1,10 +1,12 @@
 """Named weight sets: source, hash and preprocessing bound together."""
 
 import dataclasses
+import hashlib
+import importlib.resources
 import json
 import os
 import re
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -14,7 +16,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from nstjax import fetch, torch_file, vgg
+from nstjax import fetch, io, nets, torch_file, vgg
 from nstjax.errors import UserError, nearest
 
 
@@ -27,12 +29,33 @@ class Weights:
       preprocessing: what the set expects of its input.
       label: what outputs are labelled with, e.g. "vgg19" or "random (seed 0)".
       sha256: of the file, or "" for random weights.
+      about: more that the file says of itself: how it was made, from what, under which licence.
     """
 
     params: dict
     preprocessing: vgg.Preprocessing
     label: str
     sha256: str = ""
+    about: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoders:
+    """The decoders of a weight set.
+
+    Attributes:
+      params: {"decoder1": {conv name: {"kernel", "bias"}}, ...} for the levels of `nets.LEVELS`, float32.
+      widths: channels of the five blocks of the encoder.
+      label: as of the weight set.
+      sha256: of the file.
+      about: as of `Weights`.
+    """
+
+    params: dict
+    widths: tuple[int, ...]
+    label: str
+    sha256: str = ""
+    about: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +75,15 @@ PUBLISHED = {
         "sha256:dcbb9e9d",
     ),
 }
+# SHA-256 of the files in `nstjax/trained`.
+SHIPPED: dict[str, str] = {}
+SHIPPED_DECODERS: dict[str, str] = {}
 RANDOM = {
     "random": vgg.WIDTHS,
     "random-slim": vgg.SLIM_WIDTHS,
     "random-tiny": vgg.TINY_WIDTHS,
 }
-NAMES = (*PUBLISHED, *RANDOM)
+NAMES = (*SHIPPED, *PUBLISHED, *RANDOM)
 _TORCHVISION_INDEX = dict(
     zip(
         vgg.CONVS,
@@ -77,7 +103,8 @@ def load(name, *, seed=0):
       seed: of random weights.
 
     Returns:
-      `Weights`. Published sets are fetched once and verified; later calls work offline.
+      `Weights`. `mini` comes with the package. Published sets are fetched once and verified; later calls
+      work offline.
 
     Raises:
       UserError: for an unknown name, or a file that is missing, broken or not such a weight set.
@@ -85,6 +112,10 @@ def load(name, *, seed=0):
     if name in RANDOM:
         label = f"{name} (seed {seed})"
         return Weights(vgg.random_params(seed, RANDOM[name]), vgg.TORCHVISION, label)
+    if name in SHIPPED:
+        data = _shipped(f"{name}.safetensors", SHIPPED[name])
+        arrays, header = _parse_safetensors(name, data)
+        return _weights(name, arrays, header, SHIPPED[name])
     if name in PUBLISHED:
         published = PUBLISHED[name]
         return _read(fetch.fetch(published.url, digest=published.digest), name, complete=True)
@@ -105,23 +136,74 @@ def load(name, *, seed=0):
     raise UserError(f"weights {name!r}: no such file or weight set{nearest(name, NAMES)}")
 
 
-def save(path, weights):
+def load_decoders(name):
+    """The decoders of a weight set, by its name or as a path to a file that `save_decoders` wrote.
+
+    Returns:
+      `Decoders`.
+
+    Raises:
+      UserError: for a weight set without decoders, or a file that is missing, broken or holds none.
+    """
+    if name in SHIPPED_DECODERS:
+        digest = SHIPPED_DECODERS[name]
+        arrays, header = _parse_safetensors(name, _shipped(f"{name}_decoders.safetensors", digest))
+    else:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            valid = nearest(name, SHIPPED_DECODERS)
+            raise UserError(f"decoders {name!r}: no such file or weight set with decoders{valid}")
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        arrays, header = _parse_safetensors(path, data)
+    if "widths" not in header:
+        raise UserError(f"decoders {name}: the file holds no decoders")
+    widths = tuple(header["widths"])
+    params = {}
+    for level in nets.LEVELS:
+        shapes = jax.eval_shape(
+            nets.Decoder(level, widths).init, jax.random.key(0), jnp.zeros((2, 2, widths[level - 1]))
+        )["params"]
+        for conv, parts in shapes.items():
+            for part, like in parts.items():
+                array = arrays.pop(f"decoder{level}/{conv}/{part}", None)
+                if array is None or array.shape != like.shape:
+                    found = "is missing" if array is None else f"has shape {array.shape}"
+                    raise UserError(
+                        f"decoders {name}: array 'decoder{level}/{conv}/{part}' {found}, "
+                        f"expected shape {like.shape}"
+                    )
+                layer = params.setdefault(f"decoder{level}", {}).setdefault(conv, {})
+                layer[part] = np.asarray(array, np.float32)
+    if arrays:
+        raise UserError(f"decoders {name}: array {next(iter(arrays))!r} is not part of a decoder")
+    return Decoders(params, widths, header["label"], digest, header.get("about", {}))
+
+
+def save(path, weights, *, dtype=np.float32):
     """Writes a weight set as safetensors with its preprocessing in the header, atomically."""
-    flat = {
-        f"{conv}/{part}": np.asarray(array)
-        for conv, parts in weights.params.items()
-        for part, array in parts.items()
-    }
-    header = {
-        "nstjax": json.dumps(
-            {"preprocessing": dataclasses.asdict(weights.preprocessing), "label": weights.label}
-        )
-    }
-    path = Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / path.name
-        safetensors.numpy.save_file(flat, part, metadata=header)
-        os.replace(part, path)
+    header = {"preprocessing": dataclasses.asdict(weights.preprocessing)}
+    _save(path, weights, header, dtype)
+
+
+def save_decoders(path, decoders, *, dtype=np.float32):
+    """Writes decoders as safetensors, atomically."""
+    _save(path, decoders, {"widths": decoders.widths}, dtype)
+
+
+def _save(path, weights, header, dtype):
+    header |= {"label": weights.label, "about": dict(weights.about)}
+    flat = {}
+    for keys, array in jax.tree_util.tree_leaves_with_path(weights.params):
+        name = "/".join(key.key for key in keys)
+        with np.errstate(over="ignore"):
+            flat[name] = np.asarray(array, dtype)
+        if not np.isfinite(flat[name]).all():
+            raise UserError(
+                f"cannot save {path}: array {name!r} has values that are not finite as {np.dtype(dtype).name}"
+            )
+    data = safetensors.numpy.save(flat, metadata={"nstjax": json.dumps(header)})
+    io.write_atomic(path, data)
 
 
 def normalise(weights, images, *, pooling="average", padding="zero"):
@@ -168,10 +250,35 @@ def _read(path, label, *, complete):
     if path.suffix not in _READERS:
         kinds = ", ".join(_READERS)
         raise UserError(f"weights {path}: the file name must end in one of {kinds}")
-    arrays, preprocessing, origin = _READERS[path.suffix](path)
-    params = _check(path, arrays, complete)
-    label = f"{label} ({origin})" if origin else label
-    return Weights(params, preprocessing, label, fetch.file_hash(path, "sha256"))
+    digest = fetch.file_hash(path, "sha256")
+    if path.suffix == ".safetensors":
+        arrays, header = _parse_safetensors(path, path.read_bytes())
+        loaded = _weights(path, arrays, header, digest)
+        return dataclasses.replace(loaded, label=f"{label} ({loaded.label})")
+    arrays, preprocessing = _READERS[path.suffix](path)
+    return Weights(_check(path, arrays, complete), preprocessing, label, digest)
+
+
+def _weights(name, arrays, header, digest):
+    """`Weights` of what a file written by `save` holds."""
+    if "preprocessing" not in header:
+        raise UserError(f"weights {name}: has no nstjax header that states its preprocessing")
+    fields = header["preprocessing"]
+    mean, std = tuple(fields.pop("mean")), tuple(fields.pop("std"))
+    preprocessing = vgg.Preprocessing(**fields, mean=mean, std=std)
+    params = _check(name, arrays, complete=False)
+    return Weights(params, preprocessing, header["label"], digest, header.get("about", {}))
+
+
+def _shipped(file, digest):
+    """Bytes of a file of the package, which may be in a zip archive."""
+    data = (importlib.resources.files("nstjax") / "trained" / file).read_bytes()
+    if (found := hashlib.sha256(data).hexdigest()) != digest:
+        raise UserError(
+            f"{file} of the installed package is damaged: its SHA-256 is {found[:12]}..., expected "
+            f"{digest[:12]}...; install nstjax again"
+        )
+    return data
 
 
 def _check(path, arrays, complete):
@@ -213,7 +320,7 @@ def _read_keras(path):
                     arrays[f"{conv}/{part}"] = group[name][()]
     except OSError as error:
         raise UserError(f"weights {path}: not a readable HDF5 file ({error})") from None
-    return arrays, vgg.CAFFE, ""
+    return arrays, vgg.CAFFE
 
 
 def _datasets(group):
@@ -231,21 +338,18 @@ def _read_torchvision(path):
             if array is not None:
                 arrays[f"{conv}/{part}"] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
     extra = {name: array for name, array in state.items() if not name.startswith("classifier.")}
-    return arrays | extra, vgg.TORCHVISION, ""
+    return arrays | extra, vgg.TORCHVISION
 
 
-def _read_safetensors(path):
+def _parse_safetensors(name, data):
+    """({name: array}, header) of the bytes of a safetensors file; {} where we did not write it."""
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get("nstjax", "null"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        arrays = safetensors.numpy.load(data)
+        length = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        return arrays, json.loads(metadata.get("nstjax", "{}"))
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"weights {path}: not a readable safetensors file ({error})") from None
-    if not header:
-        raise UserError(f"weights {path}: has no nstjax header that states its preprocessing")
-    fields = header["preprocessing"]
-    mean, std = tuple(fields.pop("mean")), tuple(fields.pop("std"))
-    return arrays, vgg.Preprocessing(**fields, mean=mean, std=std), header["label"]
+        raise UserError(f"weights {name}: not a readable safetensors file ({error})") from None
 
 
-_READERS = {".h5": _read_keras, ".pth": _read_torchvision, ".safetensors": _read_safetensors}
+_READERS = {".h5": _read_keras, ".pth": _read_torchvision, ".safetensors": None}

@@ -14,19 +14,23 @@ def numpy_vgg(params, x, pooling="max", padding="zero"):
             name = f"conv{block}_{i}"
             if name not in params:
                 return taps
-            kernel = np.asarray(params[name]["kernel"], np.float64)
-            h, w, _ = x.shape
-            padded = _pad(x, PAD_MODES[padding])
-            y = np.zeros((h, w, kernel.shape[-1]))
-            for dy in range(3):
-                for dx in range(3):
-                    y += np.einsum("hwi,io->hwo", padded[dy : dy + h, dx : dx + w], kernel[dy, dx])
-            y += np.asarray(params[name]["bias"], np.float64)
+            y = numpy_conv(x, params[name]["kernel"], params[name]["bias"], padding)
             x = np.maximum(y, 0)
             taps[name], taps[f"relu{block}_{i}"] = y, x
         x = _pool(x, pooling)
         taps[f"pool{block}"] = x
     return taps
+
+
+def numpy_conv(x, kernel, bias, padding):
+    """Convolution of [h, w, i] with [3, 3, i, o] that keeps the size, in float64."""
+    kernel, (h, w, _) = np.asarray(kernel, np.float64), x.shape
+    padded = _pad(x, PAD_MODES[padding])
+    y = np.zeros((h, w, kernel.shape[-1])) + np.asarray(bias, np.float64)
+    for dy in range(3):
+        for dx in range(3):
+            y += np.einsum("hwi,io->hwo", padded[dy : dy + h, dx : dx + w], kernel[dy, dx])
+    return y
 
 
 def _pad(x, mode):

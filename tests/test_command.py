@@ -13,7 +13,7 @@ from PIL import Image
 
 from experiments import command, stylize
 from nstjax import memory
-from nstjax.run import NotFiniteError
+from nstjax.errors import NotFiniteError
 
 
 @pytest.fixture

@@ -1,0 +1,22 @@
+"""Trains the small encoder and its decoders, one part after the other; each goes on where it was stopped.
+
+python -m experiments.distill --config=configs/mini.py --workdir=runs/mini
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import command
+from nstjax import recipe
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "The folder to make, or to go on with.")
+
+
+def main(_):
+    left = recipe.make(recipe.load(_CONFIG.value, _WORKDIR.value, command.line()))
+    return "\n".join(f"{kind + ':':9} {path}" for kind, path in left.items())
+
+
+if __name__ == "__main__":
+    command.run(main, required=["config", "workdir"])

@@ -1,0 +1,89 @@
+"""The one loop that trains networks: compiled steps over batches, in a run folder."""
+
+import functools
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import tqdm
+
+from nstjax.errors import NotFiniteError
+
+
+class TrainState(NamedTuple):
+    """Training between two steps; a pytree of arrays, and all that a checkpoint needs.
+
+    Attributes:
+      params: what is trained.
+      optimizer: the optimiser's state.
+    """
+
+    params: Any
+    optimizer: Any
+
+
+def adam(learning_rate, steps):
+    """Adam with a warm-up over the first 2 % of the steps, a cosine decay to 0 and clipped gradients."""
+    schedule = optax.warmup_cosine_decay_schedule(0.0, learning_rate, steps // 50, steps)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
+def train(folder, loss, params, optimizer, batches, *, steps, log_every, checkpoint_every):
+    """Trains `params` from the last checkpoint of a run folder, or from the start.
+
+    Args:
+      folder: a `RunFolder`; gets `metrics.jsonl` and checkpoints.
+      loss: `loss(params, batch) -> (scalar, {name: scalar})`.
+      params: a pytree of arrays.
+      optimizer: an `optax.GradientTransformation`.
+      batches: a `grain.MapDataset` of arrays; batch i serves step i.
+      steps: to make in all.
+      log_every: steps between lines of metrics, each a mean over the steps since the last one.
+      checkpoint_every: steps between checkpoints.
+
+    Returns:
+      The trained params.
+
+    Raises:
+      NotFiniteError: where the loss is not finite; the last checkpoint is finite.
+    """
+    state = TrainState(params, optimizer.init(params))
+    number = folder.latest()
+    saved = {"step": 0, "seconds": 0.0, "metrics_bytes": 0} if number is None else folder.progress(number)
+    state = state if number is None else folder.restore(number, state)
+    folder.open_metrics(saved["metrics_bytes"])
+    first, seconds, start, rows = saved["step"], saved["seconds"], time.perf_counter(), []
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    stream = itertools.islice(batches[first:].to_iter_dataset(options), steps - first)
+    bar = tqdm.tqdm(stream, total=steps, initial=first, disable=None, unit="step")
+    for step, batch in enumerate(bar, first + 1):
+        state, row = _step(loss, optimizer, state, jnp.asarray(batch))
+        rows.append(row)
+        last = step == steps
+        if step % log_every == 0 or last or step % checkpoint_every == 0:
+            means = jax.tree.map(lambda *values: float(np.mean(values)), *rows)
+            if not np.isfinite(means["loss"]):
+                raise NotFiniteError(
+                    f"the loss was not finite between steps {step - len(rows) + 1} and {step}; "
+                    f"the last checkpoint in {folder.path} is finite: try a smaller learning rate"
+                )
+            spent = seconds + time.perf_counter() - start
+            folder.log([{"step": step, "seconds": round(spent, 3), **means}])
+            bar.set_postfix_str(f"loss {means['loss']:.4g}", refresh=False)
+            rows = []
+        if step % checkpoint_every == 0 or last:
+            folder.save(step, state, {"step": step, "seconds": spent})
+    return state.params
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def _step(loss: Callable, optimizer, state, batch):
+    (value, report), gradient = jax.value_and_grad(loss, has_aux=True)(state.params, batch)
+    updates, moments = optimizer.update(gradient, state.optimizer, state.params)
+    return TrainState(optax.apply_updates(state.params, updates), moments), {"loss": value, **report}

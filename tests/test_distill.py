@@ -1,0 +1,199 @@
+"""Teachers, linear maps and the loss of a student; the recipe from end to end."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+from oracle import numpy_vgg, relative_error
+
+from nstjax import distill, fidelity, io, recipe, vgg, weights
+from nstjax.errors import UserError
+
+TAPS = ("relu1_1", "relu2_1")
+MINI = Path(__file__).parents[1] / "configs" / "mini.py"
+
+
+def images(n=4, size=32, seed=0):
+    return np.random.default_rng(seed).uniform(size=(n, size, size, 3)).astype(np.float32)
+
+
+def student_params(seed=0):
+    return {conv: p for conv, p in vgg.random_params(seed, vgg.TINY_WIDTHS).items() if conv <= "conv2_1"}
+
+
+def as_teacher(params, scale=1.0):
+    network = distill.make_student(vgg.TINY_WIDTHS, TAPS)
+
+    def teacher(images, padding):
+        return {tap: scale * x for tap, x in network(params, images, padding).items()}
+
+    return teacher
+
+
+def identity_maps(scale=1.0):
+    widths = dict(zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True))
+    return {tap: {"kernel": scale * jnp.eye(n), "bias": jnp.zeros(n)} for tap, n in widths.items()}
+
+
+def test_a_student_that_is_its_teacher_has_no_loss_and_no_gradient():
+    params = student_params()
+    scales = {tap: jnp.ones(n) for tap, n in zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True)}
+    student = distill.make_student(vgg.TINY_WIDTHS, TAPS)
+    loss = distill.make_loss(student, as_teacher(params), scales, {})
+    value, report = loss({"vgg": params, "maps": identity_maps()}, images())
+    assert value == 0 and set(report) == {f"{tap}/{kind}" for tap in TAPS for kind in ("feature", "gram")}
+    # Twice the features: an error of 1/4 of their power, and (1 - 1/4)^2 of their Gram matrices'.
+    loss = distill.make_loss(student, as_teacher(params, 2.0), scales, {})
+    value, report = loss({"vgg": params, "maps": identity_maps()}, images())
+    for tap in TAPS:
+        np.testing.assert_allclose(report[f"{tap}/feature"], 1 / 4, rtol=1e-5)
+        np.testing.assert_allclose(report[f"{tap}/gram"], 9 / 16, rtol=1e-5)
+    np.testing.assert_allclose(value, 2 * (1 / 4 + 9 / 16), rtol=1e-5)
+
+
+def test_only_what_is_not_frozen_is_trained():
+    params, other = student_params(), student_params(1)
+    scales = {tap: jnp.ones(n) for tap, n in zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True)}
+    student = distill.make_student(vgg.TINY_WIDTHS, TAPS)
+    frozen = {conv: p for conv, p in params.items() if conv != "conv2_1"}
+    loss = distill.make_loss(student, as_teacher(other), scales, frozen)
+    trained = {"vgg": {"conv2_1": params["conv2_1"]}, "maps": identity_maps()}
+    gradient = jax.grad(lambda p: loss(p, images())[0])(trained)
+    assert jax.tree.structure(gradient) == jax.tree.structure(trained)
+    assert all(jnp.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
+
+
+def test_fitted_maps_are_those_the_teacher_was_made_with():
+    params, rng = student_params(), np.random.default_rng(0)
+    student = distill.make_student(vgg.TINY_WIDTHS, TAPS)
+    made = {
+        tap: {"kernel": rng.normal(size=(n, 5)).astype(np.float32), "bias": np.arange(5.0)}
+        for tap, n in zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True)
+    }
+
+    def features(images):
+        return student(params, images, "zero")
+
+    def teacher(images):
+        return {tap: distill.apply_map(made[tap], x) for tap, x in features(images).items()}
+
+    pictures = [images(1, 40)[0], images(1, 32, 1)[0]]
+    fitted = distill.fit_maps(features, teacher, pictures)
+    for tap in TAPS:
+        assert relative_error(fitted[tap]["kernel"], made[tap]["kernel"]) < 1e-3  # a ridge of 1e-6
+        assert relative_error(fitted[tap]["bias"], made[tap]["bias"]) < 1e-3
+    found = fidelity.correlations(features, teacher, fitted, pictures)
+    assert all(value > 0.9999 for value in found.values())
+    # Noise of the teacher's own power leaves a correlation of the root of one half.
+
+    def noisy(images):
+        noise = np.random.default_rng(5)
+        return {tap: x + np.std(x, (0, 1)) * noise.normal(size=x.shape) for tap, x in teacher(images).items()}
+
+    found = fidelity.correlations(features, noisy, made, [images(1, 128)[0]])
+    assert all(abs(value - 0.5**0.5) < 0.02 for value in found.values())
+
+
+def test_scales_make_every_channel_weigh_the_same():
+    teacher = as_teacher(student_params(), 30.0)
+    batches = [images(2, 32, seed) for seed in range(3)]
+    scales = distill.unit_scales(lambda x: teacher(x, "zero"), batches)
+    features = [teacher(b, "zero") for b in batches]
+    for tap in TAPS:
+        power = np.mean([np.mean((scales[tap] * f[tap]) ** 2, (0, 1, 2)) for f in features], 0)
+        np.testing.assert_allclose(power, 1, rtol=1e-4)
+
+
+def slim_file(path):
+    rng, arrays = np.random.default_rng(0), {}
+    channels = 3
+    for conv in vgg.CONVS[: vgg.CONVS.index("conv5_1") + 1]:
+        name, width = conv.replace("_", ""), vgg.SLIM_WIDTHS[int(conv[4]) - 1]
+        arrays[f"{name}.weight"] = rng.normal(size=(width, channels, 3, 3)) * (2 / 9 / channels) ** 0.5
+        arrays[f"{name}.bias"] = rng.normal(size=width)
+        if conv.endswith("_1"):
+            arrays[f"{name}_aux.weight"] = rng.normal(size=(7, width, 1, 1))
+            arrays[f"{name}_aux.bias"] = rng.normal(size=7)
+        channels = width
+    arrays["conv0.weight"], arrays["conv0.bias"] = rng.normal(size=(3, 3, 1, 1)), rng.normal(size=3)
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    safetensors.numpy.save_file(arrays, path)
+    return arrays
+
+
+def test_the_deep_teacher_is_the_network_of_its_file(tmp_path):
+    arrays = slim_file(tmp_path / "slim.safetensors")
+    image = images(1, 32)[0]
+    params = {}
+    for name in arrays:
+        if name.endswith(".weight") and "aux" not in name and name != "conv0.weight":
+            conv = f"conv{name[4]}_{name[5]}"
+            kernel = arrays[name].transpose(2, 3, 1, 0)
+            params[conv] = {"kernel": kernel, "bias": arrays[name.replace("weight", "bias")]}
+    folded = image.astype(np.float64) @ arrays["conv0.weight"][:, :, 0, 0].T + arrays["conv0.bias"]
+    theirs = numpy_vgg(params, folded, "max", "reflect")
+    for tap in ("relu4_1", "relu5_1"):
+        name = tap.replace("relu", "conv").replace("_", "")
+        aux = arrays[f"{name}_aux.weight"][:, :, 0, 0].T
+        theirs[tap] = theirs[tap] @ aux + arrays[f"{name}_aux.bias"]
+    ours = distill.deep_teacher(tmp_path / "slim.safetensors")(image, "zero")
+    for tap in distill.DEEP:
+        assert relative_error(ours[tap], theirs[tap]) < 1e-4, tap
+    del arrays["conv44.weight"]
+    safetensors.numpy.save_file(arrays, tmp_path / "less.safetensors")
+    for name in ("less", "none"):
+        with pytest.raises(UserError, match=f"teacher .*{name}.safetensors: not a readable slim encoder"):
+            distill.deep_teacher(tmp_path / f"{name}.safetensors")
+
+
+def mini_config(*arguments):
+    spec = importlib.util.spec_from_file_location("mini", MINI)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(*arguments)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("texture_share", 1.0, r"texture_share must be in \[0, 1\); got 1.0"),
+        ("shallow.batch", 3, "shallow.batch must be a positive multiple of 2; got 3"),
+        ("deep.size", 100, "deep.size must be a positive multiple of 16; got 100"),
+        ("decoders.steps", 0, "decoders.steps must be a positive multiple of 1; got 0"),
+        ("deep.learning_rate", 0.0, "deep.learning_rate must be above 0; got 0.0"),
+        ("log_every", 0, "log_every must be at least 1; got 0"),
+        ("dtype", "int8", "dtype must be float16 or float32; got 'int8'"),
+        ("data", "nowhere", "data nowhere: no such folder"),
+    ],
+)
+def test_a_bad_value_of_a_recipe_is_one_line(key, value, message, tmp_path):
+    config = mini_config("smoke")
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=message):
+        recipe.load(config, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_recipe_leaves_an_encoder_and_decoders_and_goes_on_where_it_was(shared, tmp_path):
+    config = mini_config("smoke")
+    with config.unlocked():
+        config.data = str(shared / "photos")
+        config.teacher.shallow = str(shared / "weights" / "vgg19_keras_blocks1-3.h5")
+        config.teacher.deep = str(shared / "weights" / "wct16x_5se.safetensors")
+    left = recipe.make(recipe.load(config, tmp_path / "run"))
+    before = {name: path.read_bytes() for name, path in left.items()}
+    loaded = weights.load(str(left["encoder"]))
+    assert vgg.reachable_taps(loaded.params)[-1] == "relu5_1" and "Simonyan" in loaded.about["attribution"]
+    decoders = weights.load_decoders(str(left["decoders"]))
+    assert set(decoders.params) == {f"decoder{level}" for level in range(1, 6)}
+    for path in left.values():
+        path.unlink()
+    again = recipe.make(recipe.load(config, tmp_path / "run"))
+    assert {name: path.read_bytes() for name, path in again.items()} == before
+    kept_away = {path.stem for path in (shared / "photos").iterdir()} & {*config.held_out, *config.left_out}
+    used = io.read_json(tmp_path / "run" / "deep" / "provenance.json")["inputs"]["pictures"]
+    assert len(kept_away) == 13 and not kept_away & {Path(name).stem for name in used}
