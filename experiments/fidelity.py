@@ -9,6 +9,7 @@ random weights; and what is left of a picture that is encoded and decoded.
 
 import functools
 import math
+import os
 from pathlib import Path
 
 import jax
@@ -22,9 +23,11 @@ from nstjax import data, distill, fidelity, io, nets, vgg, weights
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
 _WEIGHTS = flags.DEFINE_string("weights", "mini", "The weight set to measure.")
 _DECODERS = flags.DEFINE_string("decoders", "mini", "Its decoders.")
-_STYLES = flags.DEFINE_list(
-    "styles", ["example:mosaic", "example:brushwork", "example:woodblock"], "Style pictures."
-)
+_SHARED = os.environ.get("NSTJAX_SHARED", "../shared")
+_PAINTINGS = [
+    f"{_SHARED}/images/{name}.jpg" for name in ("starry_night", "the_scream", "seated_nude", "shipwreck")
+]
+_STYLES = flags.DEFINE_list("styles", _PAINTINGS, "Style pictures, each with a photograph of its own.")
 _STEPS = flags.DEFINE_integer("steps", 200, "Steps of Adam in the optimisations.", lower_bound=1)
 _OUT = flags.DEFINE_string("out", None, "Folder for fidelity.json and fidelity.md.")
 SIZE = 256
@@ -43,7 +46,7 @@ def main(_):
         result["correlation"][loaded.label] = _correlations(config, loaded, trained_on, held_out)
     judge = vgg.make_encoder(real.params, real.preprocessing)
     result["gram"] = {}
-    for loaded in (real, measured, random):
+    for loaded in (real, measured, weights.load("random")):
         encoder = vgg.make_encoder(loaded.params, loaded.preprocessing)
         result["gram"][loaded.label] = [
             fidelity.gram_reached(

@@ -136,6 +136,15 @@ def apply_map(linear, x):
     return x @ linear["kernel"] + linear["bias"]
 
 
+def importance(linear):
+    """How far a step of 1 in each student feature moves the teacher's: norms [c] of the map's rows.
+
+    A channel that is scaled by it weighs as much in a squared distance of Gram matrices as in that of the
+    teacher's, were the rows orthogonal.
+    """
+    return jnp.sqrt(jnp.sum(jnp.square(linear["kernel"]), -1))
+
+
 def _relative_error(x, target):
     return jnp.sum(jnp.square(x - target)) / (jnp.sum(jnp.square(target)) + _EPSILON)
 

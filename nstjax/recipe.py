@@ -6,12 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nstjax import data, distill, io, provenance, reconstruct, train, vgg, weights
 from nstjax.errors import UserError
 from nstjax.runfolder import RunFolder
 
 CALIBRATION_BATCHES = 12
+# Filters are scaled as if they fired, or weighed, at least this share of the mean of their layer.
+RAREST = 1e-3
 ABOUT = {
     "what": "VGG-19 to relu5_1 with narrow layers, normalised after Gatys et al. 2015; decoders for it",
     "recipe": "python -m experiments.distill --config=configs/mini.py",
@@ -107,14 +110,32 @@ def _encoder(recipe):
     teacher = distill.shallow_teacher(config.teacher.shallow)
     shallow = _distill(recipe, "shallow", teacher, distill.SHALLOW, shallow, {})
     teacher = distill.deep_teacher(config.teacher.deep)
-    deep = _distill(recipe, "deep", teacher, distill.DEEP, deep, shallow)
-    trained = weights.Weights({**shallow, **deep}, vgg.TORCHVISION, "mini")
-    normalised = weights.normalise(trained, io.calibration_images(), pooling="max")
-    return dataclasses.replace(normalised, label="mini", about=ABOUT)
+    deep = _distill(recipe, "deep", teacher, distill.DEEP, deep, shallow["vgg"])
+    params = {**shallow["vgg"], **deep["vgg"]}
+    return _normalised(
+        weights.Weights(params, vgg.TORCHVISION, "mini", about=ABOUT), shallow["maps"] | deep["maps"]
+    )
+
+
+def _normalised(trained, maps):
+    """A mean activation of 1 at every layer, as Gatys et al. have it for every filter.
+
+    Within a tap filters keep the weight that the teacher gives them: one that fires rarely would rule every
+    squared distance there if its mean were 1.
+    """
+    means = weights.mean_activations(trained, io.calibration_images(), pooling="max", padding="zero")
+    scales = {}
+    for conv, mean in means.items():
+        mean = np.maximum(mean, RAREST * mean.mean())
+        tap = conv.replace("conv", "relu")
+        share = np.asarray(distill.importance(maps[tap])) if tap in maps else 1 / mean
+        share = np.maximum(share, RAREST * share.mean())
+        scales[conv] = share / np.mean(share * mean)
+    return dataclasses.replace(trained, params=weights.rescale(trained.params, scales))
 
 
 def _distill(recipe, name, teacher, taps, params, frozen):
-    """The convolutions `params` of a student, trained on top of `frozen` ones."""
+    """{"vgg", "maps"}: a student's convolutions `params` trained on top of `frozen` ones, and its maps."""
     batches = _batches(recipe, name)
     some = [jnp.asarray(batches[i]) for i in range(CALIBRATION_BATCHES)]
     student = distill.make_student(recipe.config.widths, taps)
@@ -130,7 +151,7 @@ def _distill(recipe, name, teacher, taps, params, frozen):
 
     maps = distill.fit_maps(features, wanted, some)
     loss = distill.make_loss(student, teacher, scales, frozen)
-    return _train(recipe, name, loss, {"vgg": params, "maps": maps}, batches)["vgg"]
+    return _train(recipe, name, loss, {"vgg": params, "maps": maps}, batches)
 
 
 def _train(recipe, name, loss, params, batches):

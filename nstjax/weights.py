@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from nstjax import fetch, io, nets, torch_file, vgg
 from nstjax.errors import UserError, nearest
@@ -153,30 +154,14 @@ def load_decoders(name):
         if not path.is_file():
             valid = nearest(name, SHIPPED_DECODERS)
             raise UserError(f"decoders {name!r}: no such file or weight set with decoders{valid}")
-        data = path.read_bytes()
+        with io.reading(path):
+            data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         arrays, header = _parse_safetensors(path, data)
     if "widths" not in header:
         raise UserError(f"decoders {name}: the file holds no decoders")
     widths = tuple(header["widths"])
-    params = {}
-    for level in nets.LEVELS:
-        shapes = jax.eval_shape(
-            nets.Decoder(level, widths).init, jax.random.key(0), jnp.zeros((2, 2, widths[level - 1]))
-        )["params"]
-        for conv, parts in shapes.items():
-            for part, like in parts.items():
-                array = arrays.pop(f"decoder{level}/{conv}/{part}", None)
-                if array is None or array.shape != like.shape:
-                    found = "is missing" if array is None else f"has shape {array.shape}"
-                    raise UserError(
-                        f"decoders {name}: array 'decoder{level}/{conv}/{part}' {found}, "
-                        f"expected shape {like.shape}"
-                    )
-                layer = params.setdefault(f"decoder{level}", {}).setdefault(conv, {})
-                layer[part] = np.asarray(array, np.float32)
-    if arrays:
-        raise UserError(f"decoders {name}: array {next(iter(arrays))!r} is not part of a decoder")
+    params = _check_decoders(name, arrays, widths)
     return Decoders(params, widths, header["label"], digest, header.get("about", {}))
 
 
@@ -194,8 +179,7 @@ def save_decoders(path, decoders, *, dtype=np.float32):
 def _save(path, weights, header, dtype):
     header |= {"label": weights.label, "about": dict(weights.about)}
     flat = {}
-    for keys, array in jax.tree_util.tree_leaves_with_path(weights.params):
-        name = "/".join(key.key for key in keys)
+    for name, array in flatten_dict(weights.params, sep="/").items():
         with np.errstate(over="ignore"):
             flat[name] = np.asarray(array, dtype)
         if not np.isfinite(flat[name]).all():
@@ -225,6 +209,14 @@ def normalise(weights, images, *, pooling="average", padding="zero"):
     Returns:
       `Weights` with a label that says so.
     """
+    means = mean_activations(weights, images, pooling=pooling, padding=padding)
+    params = rescale(weights.params, {conv: 1 / np.where(mean > 0, mean, 1) for conv, mean in means.items()})
+    label = f"{weights.label}, normalised for {pooling} pooling on {len(images)} pictures"
+    return dataclasses.replace(weights, params=params, label=label)
+
+
+def mean_activations(weights, images, *, pooling, padding):
+    """{conv: [o]}: the mean of every filter's activation after the ReLU; arguments as of `normalise`."""
     encoder = vgg.make_encoder(weights.params, weights.preprocessing, pooling=pooling, padding=padding)
     convs = [tap for tap in encoder.taps if tap.startswith("conv")]
 
@@ -234,16 +226,31 @@ def normalise(weights, images, *, pooling="average", padding="zero"):
         return [(jnp.sum(f, (0, 1)), f.shape[0] * f.shape[1]) for f in features.values()]
 
     per_image = [activations(encoder.params, jnp.asarray(image)) for image in images]
-    params, before = {}, np.ones(3, np.float32)
+    means = {}
     for i, conv in enumerate(convs):
         total = sum(np.asarray(stats[i][0]) for stats in per_image)
-        mean = total / sum(stats[i][1] for stats in per_image)
-        mean = np.where(mean > 0, mean, 1).astype(np.float32)
-        kernel, bias = (np.asarray(weights.params[conv][part]) for part in ("kernel", "bias"))
-        params[conv] = {"kernel": kernel * before[:, None] / mean, "bias": bias / mean}
-        before = mean
-    label = f"{weights.label}, normalised for {pooling} pooling on {len(images)} pictures"
-    return dataclasses.replace(weights, params=params, label=label)
+        means[conv] = total / sum(stats[i][1] for stats in per_image)
+    return means
+
+
+def rescale(params, scales):
+    """Multiplies every filter of a chain of convolutions and divides what reads it.
+
+    Args:
+      params: {conv: {"kernel": [3, 3, i, o], "bias": [o]}}.
+      scales: {conv: [o]} above 0. Between two convolutions there may be whatever is positively
+        homogeneous: ReLU, any pooling.
+
+    Returns:
+      Params whose features at conv are the old ones times its scale.
+    """
+    rescaled, before = {}, np.ones(3, np.float32)
+    for conv in (conv for conv in vgg.CONVS if conv in params):
+        scale = np.asarray(scales[conv], np.float32)
+        kernel, bias = (np.asarray(params[conv][part]) for part in ("kernel", "bias"))
+        rescaled[conv] = {"kernel": kernel / before[:, None] * scale, "bias": bias * scale}
+        before = scale
+    return rescaled
 
 
 def _read(path, label, *, complete):
@@ -272,7 +279,10 @@ def _weights(name, arrays, header, digest):
 
 def _shipped(file, digest):
     """Bytes of a file of the package, which may be in a zip archive."""
-    data = (importlib.resources.files("nstjax") / "trained" / file).read_bytes()
+    try:
+        data = (importlib.resources.files("nstjax") / "trained" / file).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{file} is not in the installed package; install nstjax again") from None
     if (found := hashlib.sha256(data).hexdigest()) != digest:
         raise UserError(
             f"{file} of the installed package is damaged: its SHA-256 is {found[:12]}..., expected "
@@ -305,6 +315,26 @@ def _check(path, arrays, complete):
         if part == "bias":
             channels = width
     return params
+
+
+def _check_decoders(name, arrays, widths):
+    """Nested params of {"decoder1/conv1_1/kernel": array}, of which none is missing, extra or misshapen."""
+    arrays, params = dict(arrays), {}
+    for level in nets.LEVELS:
+        features = jnp.zeros((2, 2, widths[level - 1]))
+        shapes = jax.eval_shape(nets.Decoder(level, widths).init, jax.random.key(0), features)["params"]
+        for (conv, part), like in flatten_dict(shapes).items():
+            array = arrays.pop(f"decoder{level}/{conv}/{part}", None)
+            if array is None or array.shape != like.shape:
+                found = "is missing" if array is None else f"has shape {array.shape}"
+                raise UserError(
+                    f"decoders {name}: array 'decoder{level}/{conv}/{part}' {found}, "
+                    f"expected shape {like.shape}"
+                )
+            params[f"decoder{level}", conv, part] = np.asarray(array, np.float32)
+    if arrays:
+        raise UserError(f"decoders {name}: array {next(iter(arrays))!r} is not part of a decoder")
+    return unflatten_dict(params)
 
 
 def _read_keras(path):

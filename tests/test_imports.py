@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "vgg.py": {"jax", "flax", "numpy", "nstjax.errors"},
     "nets.py": {"jax", "flax", "nstjax.vgg"},
     "weights.py": {
-        *("jax", "numpy", "h5py", "safetensors"),
+        *("jax", "flax", "numpy", "h5py", "safetensors"),
         *("nstjax.fetch", "nstjax.torch_file", "nstjax.io", "nstjax.nets", "nstjax.vgg", "nstjax.errors"),
     },
     "fetch.py": {"tqdm", "platformdirs", "nstjax.errors"},
@@ -46,7 +46,8 @@ MAY_IMPORT = {
     },
     "reconstruct.py": {"jax", "nstjax.nets"},
     "recipe.py": {
-        *("jax", "nstjax.data", "nstjax.distill", "nstjax.io", "nstjax.provenance", "nstjax.reconstruct"),
+        *("jax", "numpy", "nstjax.data", "nstjax.distill", "nstjax.io", "nstjax.provenance"),
+        "nstjax.reconstruct",
         *("nstjax.runfolder", "nstjax.train", "nstjax.vgg", "nstjax.weights", "nstjax.errors"),
     },
     "fidelity.py": {
