@@ -3,6 +3,7 @@
 Lines on stdout, and `bench.json` in --out. One process, the programs in turns, medians over rounds:
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
+  mini                the same step through the small encoder
   nstjax lbfgs        a step of L-BFGS, its line search included
   derived transpose   a step of Adam with the convolution gradient that XLA derives, not `vgg.conv3x3`
   PyTorch             the same step of Adam there, in both memory layouts (needs nstjax[oracle])
@@ -20,7 +21,7 @@ import numpy as np
 from absl import flags
 
 from experiments import command
-from nstjax import io, losses, optimize, vgg
+from nstjax import io, losses, optimize, vgg, weights
 from nstjax.objective import Objective, Term, make_targets, term_weights
 
 _OUT = flags.DEFINE_string("out", None, "Folder for bench.json.")
@@ -36,7 +37,11 @@ def main(_):
     result = {"device": device, "jax": jax.__version__, "rows": []}
     for size in map(int, _SIZES.value):
         picture = np.random.default_rng(0).uniform(size=(size, size, 3)).astype(np.float32)
-        runs = {"nstjax": jax_steps(params, picture), "nstjax lbfgs": jax_steps(params, picture, "lbfgs")}
+        runs = {
+            "nstjax": jax_steps(params, picture),
+            "mini": jax_steps(weights.load("mini").params, picture),
+            "nstjax lbfgs": jax_steps(params, picture, "lbfgs"),
+        }
         with mock.patch.object(vgg, "conv3x3", vgg.conv3x3.fun):
             runs["derived transpose"] = jax_steps(params, picture)
         if util.find_spec("torch"):

@@ -46,7 +46,7 @@ def main(_):
         result["correlation"][loaded.label] = _correlations(config, loaded, trained_on, held_out)
     judge = vgg.make_encoder(real.params, real.preprocessing)
     result["gram"] = {}
-    for loaded in (real, measured, weights.load("random")):
+    for loaded in (real, measured, random):
         encoder = vgg.make_encoder(loaded.params, loaded.preprocessing)
         result["gram"][loaded.label] = [
             fidelity.gram_reached(

@@ -96,10 +96,10 @@ def parse_arg(arg, **defaults):
 
 
 def smoke(config):
-    """Cuts a config down to seconds on two CPU cores: a small picture, few steps, small random weights."""
+    """Cuts a config down to seconds on two CPU cores: a small picture, few steps, the small encoder."""
     config.size = 64
     config.steps = min(config.steps, 6)
-    config.weights = "random-slim"
+    config.weights = "mini"
     config.normalise = False
     config.stages = ()
     config.steps_per_call = config.log_every = 2

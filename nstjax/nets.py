@@ -11,9 +11,9 @@ LEVELS = (1, 2, 3, 4, 5)
 class Decoder(nn.Module):
     """The mirror image of VGG-19 up to relu{level}_1.
 
-    For every convolution of the encoder one of 3 x 3 in the opposite direction, with reflection padding
-    and a ReLU (none at the end), which bears its name; for every pooling a nearest-neighbour upsampling
-    by 2, right after the first convolution of a block.
+    For every convolution of the encoder one of 3 x 3 in the opposite direction, which bears its name,
+    with reflection padding and a ReLU; for every pooling a nearest-neighbour upsampling by 2, right
+    after the first convolution of a block. The last convolution has no ReLU and starts at zero.
 
     Attributes:
       level: 1 to 5.
@@ -36,8 +36,10 @@ class Decoder(nn.Module):
         for conv in reversed(CONVS[: CONVS.index(f"conv{self.level}_1") + 1]):
             block, first = int(conv[4]), conv.endswith("_1")
             inner = (3, *self.widths)
-            x = Conv3x3(inner[block - 1] if first else inner[block], "reflect", name=conv)(x)
-            x = nn.relu(x) if conv != "conv1_1" else x
+            channels, last = inner[block - 1] if first else inner[block], conv == "conv1_1"
+            start = nn.initializers.zeros if last else nn.initializers.he_normal()
+            x = Conv3x3(channels, "reflect", start, name=conv)(x)
+            x = x if last else nn.relu(x)
             x = upsample(x) if first and block > 1 else x
         return x
 

@@ -12,11 +12,12 @@ from nstjax import data, distill, io, provenance, reconstruct, train, vgg, weigh
 from nstjax.errors import UserError
 from nstjax.runfolder import RunFolder
 
+PARTS = ("shallow", "deep", "decoders")
 CALIBRATION_BATCHES = 12
 # Filters are scaled as if they fired, or weighed, at least this share of the mean of their layer.
 RAREST = 1e-3
 ABOUT = {
-    "what": "VGG-19 to relu5_1 with narrow layers, normalised after Gatys et al. 2015; decoders for it",
+    "what": "VGG-19 to relu5_1 with narrow layers, each scaled to a mean activation of 1; decoders for it",
     "recipe": "python -m experiments.distill --config=configs/mini.py",
     "teachers": "VGG-19 (blocks 1 to 3), the slim encoder of Wang et al. 2020 (blocks 4 and 5)",
     "licence": "MIT",
@@ -63,7 +64,7 @@ def load(config, workdir, command=""):
 def _check(config):
     if not 0 <= config.texture_share < 1:
         raise UserError(f"texture_share must be in [0, 1); got {config.texture_share}")
-    for name in ("shallow", "deep", "decoders"):
+    for name in PARTS:
         part = config[name]
         for key, unit in (("steps", 1), ("batch", 2), ("size", 16)):
             if part[key] < unit or part[key] % unit:
@@ -156,7 +157,8 @@ def _distill(recipe, name, teacher, taps, params, frozen):
 
 def _train(recipe, name, loss, params, batches):
     config, part = recipe.config, recipe.config[name]
-    with RunFolder(recipe.workdir / name, config.to_dict(), recipe.provenance) as folder:
+    own = {key: value for key, value in config.to_dict().items() if key == name or key not in PARTS}
+    with RunFolder(recipe.workdir / name, own, recipe.provenance) as folder:
         return train.train(
             folder,
             loss,

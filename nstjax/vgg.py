@@ -125,11 +125,12 @@ class Conv3x3(nn.Module):
 
     features: int
     pad_mode: str
+    initializer: Callable = nn.initializers.he_normal()
 
     @nn.compact
     def __call__(self, x):
         shape = (3, 3, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        kernel = self.param("kernel", self.initializer, shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
         if self.pad_mode != "constant":
             x = pad(x, self.pad_mode)

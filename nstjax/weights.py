@@ -77,8 +77,12 @@ PUBLISHED = {
     ),
 }
 # SHA-256 of the files in `nstjax/trained`.
-SHIPPED: dict[str, str] = {}
-SHIPPED_DECODERS: dict[str, str] = {}
+SHIPPED = {
+    "mini": "882162c538c234934de59efd4d2cc7897e3f4e0ed948d7b456032e833f0a97e3",
+}
+SHIPPED_DECODERS = {
+    "mini": "ca3de2e09c231b6b1a2300df94768307ffc4001c38e8dba273739fc711cb8ff8",
+}
 RANDOM = {
     "random": vgg.WIDTHS,
     "random-slim": vgg.SLIM_WIDTHS,

@@ -36,9 +36,9 @@ def test_smoke_runs_to_a_picture_and_a_report(name, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == smoke.steps and rows[-1]["total"] < rows[0]["total"]
     picture = Image.open(left["picture"])
-    assert max(picture.size) == 64 and "random" in picture.text["Comment"]
+    assert max(picture.size) == 64 and picture.text["Comment"] == "nstjax; weights: mini"
     page = left["report"].read_text()
-    assert page.count("<figure>") == 2 + bool(smoke.content) and "random-slim" in page
+    assert page.count("<figure>") == 2 + bool(smoke.content) and "mini" in page
     assert not re.search(r"""(src|href)=(?!['"]?(data:|#))""", page)
     for key in ("inputs", "versions", "device", "git_commit"):
         assert key in json.loads((tmp_path / "run" / "provenance.json").read_text())
@@ -120,7 +120,7 @@ def test_a_run_uses_what_its_config_says():
     expected = 0.75 * alone[0] + 0.25 * alone[1]
     np.testing.assert_allclose(second.problem[1]["style"]["relu3_1"], expected, rtol=1e-4)
     assert first.problem[0]["params"]["conv1_1"]["bias"].shape == (16,)
-    assert vgg.reachable_taps(loaded.weights.params)[-1] == "pool5"
+    assert vgg.reachable_taps(loaded.weights.params)[-1] == "relu5_1"
 
 
 def test_building_an_experiment_twice_compiles_once(compilations, tmp_path):
