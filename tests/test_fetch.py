@@ -112,7 +112,9 @@ def refusal(url, digest=DIGEST, **options):
 def start(server, cache, limit="None"):
     """Another process that fetches; its first line says that it is about to."""
     program = (
-        "import resource, sys\n"
+        "import resource, signal, sys\n"
+        # A shell starts what runs behind it with this signal ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from nstjax.fetch import UserError, fetch\n"
         f"if {limit}: resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "print('ready', flush=True)\n"
