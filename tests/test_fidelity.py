@@ -1,0 +1,37 @@
+"""The measures of a slim encoder, where their values are known."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from nstjax import distill, fidelity, vgg
+
+TAPS = ("relu1_1", "relu2_1")
+
+
+def encoder(seed):
+    return vgg.make_encoder(vgg.random_params(seed, vgg.TINY_WIDTHS), vgg.TORCHVISION)
+
+
+def test_psnr_of_a_known_error():
+    pictures = [np.full((8, 8, 3), 0.5, np.float32), np.zeros((4, 6, 3), np.float32)]
+    found = fidelity.psnr(encoder(0), lambda x: x + 0.1, "image", pictures)
+    np.testing.assert_allclose(found, 20, rtol=1e-4)
+
+
+def test_importance_is_how_far_a_channel_moves_the_teacher():
+    linear = {"kernel": jnp.array([[3.0, 4.0], [0.0, 2.0]]), "bias": jnp.ones(2)}
+    np.testing.assert_allclose(distill.importance(linear), [5, 2])
+
+
+def test_gram_losses_left_are_fewer_through_the_judge_itself():
+    rng = np.random.default_rng(0)
+    content = jnp.full((16, 16, 3), 0.5) + 0.05 * rng.normal(size=(16, 16, 3)).astype(np.float32)
+    style = rng.uniform(size=(16, 16, 3)).astype(np.float32)
+
+    def left(through, steps):
+        return fidelity.gram_reached(
+            encoder(through), encoder(0), content, style, taps=TAPS, steps=steps, learning_rate=0.02
+        )
+
+    np.testing.assert_allclose(left(0, 0), 1, rtol=1e-5)
+    assert 0 < left(0, 60) < min(0.1, left(1, 60))
