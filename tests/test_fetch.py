@@ -355,7 +355,7 @@ def test_read_only_record_is_no_obstacle(path, monkeypatch):
 
 def test_full_disk(server, path):
     process = start(server, path.parent, limit="300_000")
-    _, message = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=10)
     assert process.returncode == 1
     assert "File too large" in message and message.count("\n") == 1
     assert not path.exists()
@@ -369,7 +369,7 @@ def test_killed_download_is_resumed(server, path, kill):
     process = start(server, path.parent)
     wait_until(lambda: part.exists() and part.stat().st_size > HALF // 2)
     process.send_signal(kill)
-    process.communicate(timeout=60)
+    process.communicate(timeout=10)
     came = part.stat().st_size
     assert not path.exists() and came <= HALF
     server.pause_after = 0
@@ -384,7 +384,7 @@ def test_processes_wait_for_one_another(server, path):
     time.sleep(0.3)
     server.gate.set()
     for process in processes:
-        assert process.communicate(timeout=60) == ("", "") and process.returncode == 0
+        assert process.communicate(timeout=10) == ("", "") and process.returncode == 0
     assert server.ranges == [None]
     assert path.read_bytes() == BODY
 
