@@ -49,9 +49,11 @@ def get_config(arg=None):
     config.teacher.deep = f"{SHARED}/weights/wct16x_5se.safetensors"
     config.widths = vgg.SLIM_WIDTHS
     # A position of relu3_1 sees 24 pixels, one of relu5_1 sees 156.
-    config.shallow = part(steps=2500, learning_rate=5e-3, size=80, batch=16)
-    config.deep = part(steps=5000, learning_rate=2e-3, size=160, batch=8)
-    config.decoders = part(steps=800, learning_rate=3e-3, size=128, batch=8, feature_weight=0.1)
+    config.shallow = part(steps=2500, optimizer="adam", learning_rate=5e-3, size=80, batch=16)
+    config.deep = part(steps=5000, optimizer="adam", learning_rate=2e-3, size=160, batch=8)
+    config.decoders = part(
+        steps=6000, optimizer="muon", learning_rate=7e-3, size=64, batch=4, feature_weight=0.1
+    )
     config.dtype = "float16"  # of the files
     config.log_every = 50
     config.checkpoint_every = 250

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import data, distill, io, provenance, reconstruct, train, vgg, weights
+from nstjax import data, distill, fetch, io, provenance, reconstruct, train, vgg, weights
 from nstjax.errors import UserError
 from nstjax.runfolder import RunFolder
 
 PARTS = ("shallow", "deep", "decoders")
+OPTIMIZERS = {"adam": train.adam, "muon": train.muon}
 CALIBRATION_BATCHES = 12
 # Filters are scaled as if they fired, or weighed, at least this share of the mean of their layer.
 RAREST = 1e-3
@@ -49,16 +50,27 @@ def load(config, workdir, command=""):
     """The `Recipe` of a config.
 
     Raises:
-      UserError: for a value that is out of range, or a picture that cannot be read.
+      UserError: for a value that is out of range, a picture or a teacher that cannot be read.
     """
     _check(config)
     away = {*config.held_out, *config.left_out}
     names = [str(path) for path in data.picture_files(config.data) if path.stem not in away]
     names += [f"example:{name}" for name in io.example_names()]
     pictures = [io.load_picture(name) for name in names]
-    inputs = {"pictures": {Path(p.name).name: p.sha256 for p in pictures}, "seed": config.seed}
+    inputs = {
+        "pictures": {Path(p.name).name: p.sha256 for p in pictures},
+        "teachers": [weights.load(config.teacher.shallow).sha256, _digest(config.teacher.deep)],
+        "seed": config.seed,
+    }
     described = provenance.describe(inputs, command)
     return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)
+
+
+def _digest(path):
+    try:
+        return fetch.file_hash(path, "sha256")
+    except OSError as error:
+        raise UserError(f"teacher {path}: cannot be read ({error.strerror})") from None
 
 
 def _check(config):
@@ -69,6 +81,8 @@ def _check(config):
         for key, unit in (("steps", 1), ("batch", 2), ("size", 16)):
             if part[key] < unit or part[key] % unit:
                 raise UserError(f"{name}.{key} must be a positive multiple of {unit}; got {part[key]}")
+        if part.optimizer not in OPTIMIZERS:
+            raise UserError(f"{name}.optimizer must be {' or '.join(OPTIMIZERS)}; got {part.optimizer!r}")
         if not part.learning_rate > 0:
             raise UserError(f"{name}.learning_rate must be above 0; got {part.learning_rate}")
     for key in ("log_every", "checkpoint_every"):
@@ -88,18 +102,21 @@ def make(recipe):
       UserError: for whatever a person can mend.
       NotFiniteError: where training failed.
     """
-    config = recipe.config
     left = {"encoder": recipe.workdir / "mini.safetensors"}
     left["decoders"] = recipe.workdir / "mini_decoders.safetensors"
-    weights.save(left["encoder"], _encoder(recipe), dtype=config.dtype)
-    loaded = weights.load(str(left["encoder"]))
+    weights.save(left["encoder"], _encoder(recipe), dtype=recipe.config.dtype)
+    decoders = _decoders(recipe, weights.load(str(left["encoder"])))
+    weights.save_decoders(left["decoders"], decoders, dtype=recipe.config.dtype)
+    return left
+
+
+def _decoders(recipe, loaded):
+    config = recipe.config
     encoder = vgg.make_encoder(loaded.params, loaded.preprocessing, padding="reflect")
     loss = reconstruct.make_loss(encoder, config.widths, config.decoders.feature_weight)
     params = reconstruct.init(jax.random.key(config.seed), config.widths)
     trained = _train(recipe, "decoders", loss, params, _batches(recipe, "decoders"))
-    decoders = weights.Decoders(trained, config.widths, "mini", about=ABOUT)
-    weights.save_decoders(left["decoders"], decoders, dtype=config.dtype)
-    return left
+    return weights.Decoders(trained, config.widths, "mini", about=ABOUT)
 
 
 def _encoder(recipe):
@@ -163,7 +180,7 @@ def _train(recipe, name, loss, params, batches):
             folder,
             loss,
             params,
-            train.adam(part.learning_rate, part.steps),
+            OPTIMIZERS[part.optimizer](part.learning_rate, part.steps),
             batches,
             steps=part.steps,
             log_every=config.log_every,

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import tqdm
 
 from nstjax.errors import NotFiniteError
@@ -30,8 +31,34 @@ class TrainState(NamedTuple):
 
 def adam(learning_rate, steps):
     """Adam with a warm-up over the first 2 % of the steps, a cosine decay to 0 and clipped gradients."""
-    schedule = optax.warmup_cosine_decay_schedule(0.0, learning_rate, steps // 50, steps)
+    schedule = _schedule(learning_rate, steps)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
+def muon(learning_rate, steps):
+    """Muon for convolutions, Adam at a tenth of its rate for biases; the schedule and clipping of `adam`.
+
+    A kernel [h, w, i, o] is a matrix [h w i, o], and no step moves it by more than the rate in spectral
+    norm. Under Adam the outputs of a wide layer move further than those of a narrow one at the same rate,
+    and deep stacks of them die.
+
+    References:
+      Jordan et al. 2024, https://kellerjordan.github.io/posts/muon
+    """
+    schedule = _schedule(learning_rate, steps)
+    matrix = optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=(3,))
+    optimizer = optax.contrib.muon(
+        schedule,
+        adam_learning_rate=lambda step: schedule(step) / 10,
+        muon_weight_dimension_numbers=lambda params: jax.tree.map(
+            lambda array: matrix if array.ndim == 4 else None, params
+        ),
+    )
+    return optax.chain(optax.clip_by_global_norm(1.0), optimizer)
+
+
+def _schedule(learning_rate, steps):
+    return optax.warmup_cosine_decay_schedule(0.0, learning_rate, steps // 50, steps)
 
 
 def train(folder, loss, params, optimizer, batches, *, steps, log_every, checkpoint_every):
