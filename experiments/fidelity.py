@@ -1,19 +1,17 @@
 """Measures a slim encoder and its decoders on photographs that were not trained on, as Markdown.
 
-python -m experiments.fidelity --config=configs/mini.py --out=runs/fidelity
+    python -m experiments.fidelity --config=configs/mini.py --out=runs/fidelity
 
 Per tap, the correlation of its features with VGG-19's, through linear maps fitted on the training
-photographs; the Gram losses of VGG-19 reached by optimising through it, through VGG-19 itself and through
+photographs; the Gram losses of VGG-19 left after optimising through it, through VGG-19 itself and through
 random weights; and what is left of a picture that is encoded and decoded.
 """
 
 import functools
-import math
 import os
 from pathlib import Path
 
 import jax
-import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
@@ -39,38 +37,19 @@ def main(_):
     held_out = [_square(path) for path in files if path.stem in config.held_out]
     away = {*config.held_out, *config.left_out}
     trained_on = [_square(path) for path in files if path.stem not in away]
-    measured, random = weights.load(_WEIGHTS.value), weights.load("random-slim")
-    real = weights.load(config.teacher.shallow)
-    result = {"weights": measured.label, "sha256": measured.sha256, "correlation": {}}
-    for loaded in (measured, random):
-        result["correlation"][loaded.label] = _correlations(config, loaded, trained_on, held_out)
-    judge = vgg.make_encoder(real.params, real.preprocessing)
-    result["gram"] = {}
-    for loaded in (real, measured, random):
-        encoder = vgg.make_encoder(loaded.params, loaded.preprocessing)
-        result["gram"][loaded.label] = [
-            fidelity.gram_reached(
-                encoder,
-                judge,
-                content,
-                _square(style),
-                taps=distill.SHALLOW,
-                steps=_STEPS.value,
-                learning_rate=0.02,
-            )
-            for content, style in zip(held_out, _STYLES.value, strict=False)
-        ]
-    decoders = weights.load_decoders(_DECODERS.value)
-    encoder = vgg.make_encoder(measured.params, measured.preprocessing, padding="reflect")
-    result["psnr"] = {}
-    for level in nets.LEVELS:
-        network = nets.Decoder(level, decoders.widths)
-        decode = functools.partial(network.apply, {"params": decoders.params[f"decoder{level}"]})
-        result["psnr"][f"relu{level}_1"] = fidelity.psnr(encoder, decode, f"relu{level}_1", held_out)
+    measured, real = weights.load(_WEIGHTS.value), weights.load(config.teacher.shallow)
+    slim, full = weights.load("random-slim"), weights.load("random")
+    result = {"weights": measured.label, "sha256": measured.sha256, "photographs": len(held_out)}
+    result["correlation"] = {
+        each.label: _correlations(config, each, trained_on, held_out) for each in (measured, slim)
+    }
+    pairs = list(zip(held_out, map(_square, _STYLES.value), strict=False))
+    result["gram"] = {each.label: _gram_left(each, real, pairs) for each in (real, measured, slim, full)}
+    result["psnr"] = _psnr(measured, weights.load_decoders(_DECODERS.value), held_out)
     Path(_OUT.value).mkdir(parents=True, exist_ok=True)
     io.write_json(Path(_OUT.value) / "fidelity.json", result)
-    io.write_atomic(Path(_OUT.value) / "fidelity.md", _markdown(result, len(held_out)))
-    return _markdown(result, len(held_out))
+    io.write_atomic(Path(_OUT.value) / "fidelity.md", fidelity.markdown(result))
+    return fidelity.markdown(result)
 
 
 def _correlations(config, loaded, trained_on, held_out):
@@ -86,29 +65,23 @@ def _correlations(config, loaded, trained_on, held_out):
     return result
 
 
+def _gram_left(loaded, real, pairs):
+    encoder, judge = (vgg.make_encoder(each.params, each.preprocessing) for each in (loaded, real))
+    how = {"taps": distill.SHALLOW, "steps": _STEPS.value, "learning_rate": 0.02}
+    return [fidelity.gram_left(encoder, judge, content, style, **how) for content, style in pairs]
+
+
+def _psnr(loaded, decoders, pictures):
+    encoder, result = vgg.make_encoder(loaded.params, loaded.preprocessing, padding="reflect"), {}
+    for level in nets.LEVELS:
+        network, params = nets.Decoder(level, decoders.widths), decoders.params[f"decoder{level}"]
+        decode = functools.partial(network.apply, {"params": params})
+        result[f"relu{level}_1"] = fidelity.psnr(encoder, decode, f"relu{level}_1", pictures)
+    return result
+
+
 def _square(name):
     return io.resize_to_cover(io.load_picture(str(name)).pixels, SIZE, SIZE)
-
-
-def _markdown(result, photographs):
-    taps = (*distill.SHALLOW, *distill.DEEP)
-    lines = [f"Correlation with VGG-19 on {photographs} photographs:", "", f"| | {' | '.join(taps)} |"]
-    lines += ["|" + "---|" * (len(taps) + 1)]
-    for label, row in result["correlation"].items():
-        lines += [f"| `{label}` | {' | '.join(f'{row[tap]:.3f}' for tap in taps)} |"]
-    lines += [
-        "",
-        "| optimised through | Gram loss of VGG-19 left | of its own log-reduction |",
-        "|---|---|---|",
-    ]
-    own = None
-    for label, fractions in result["gram"].items():
-        logs = -np.mean(np.log(fractions))
-        own = own or logs
-        lines += [f"| `{label}` | {math.exp(-logs):.2%} | {logs / own:.0%} |"]
-    lines += ["", f"| | {' | '.join(result['psnr'])} |", "|" + "---|" * (len(result["psnr"]) + 1)]
-    lines += [f"| PSNR in dB | {' | '.join(f'{value:.1f}' for value in result['psnr'].values())} |"]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def correlations(student: Callable, teacher: Callable, maps, pictures):
     return result
 
 
-def gram_reached(encoder, judge, content, style, *, taps, steps, learning_rate):
-    """What Gram losses of one network come to when a picture is optimised for those of another.
+def gram_left(encoder, judge, content, style, *, taps, steps, learning_rate):
+    """What is left of the Gram losses of one network when a picture is optimised for those of another.
 
     The sum of the Gram losses at `taps`, each divided by its value at the start, is minimised by Adam
     from the content, through `encoder`; `judge` then reads its own.
@@ -57,7 +57,7 @@ def gram_reached(encoder, judge, content, style, *, taps, steps, learning_rate):
       learning_rate: of Adam.
 
     Returns:
-      The judge's losses after, as a fraction of those at the start; a mean over the taps.
+      {tap: the judge's loss after, as a fraction of that at the start}.
     """
     ours, start = _style_problem(encoder, content, style, taps)
     weights = {"style": {tap: 1 / value for tap, value in start.items()}}
@@ -69,7 +69,7 @@ def gram_reached(encoder, judge, content, style, *, taps, steps, learning_rate):
     image = optimize.result(plan, state)
     (objective, params, targets), start = _style_problem(judge, content, style, taps)
     reached = _scores(objective, image, params, targets)
-    return float(np.mean([reached[tap] / start[tap] for tap in taps]))
+    return {tap: reached[tap] / start[tap] for tap in taps}
 
 
 def _style_problem(encoder, content, style, taps):
@@ -103,3 +103,40 @@ def psnr(encoder, decode: Callable, tap, pictures):
         return jnp.mean(jnp.square(jnp.clip(decoded, 0, 1) - image))
 
     return float(np.mean([-10 * np.log10(error(jnp.asarray(picture))) for picture in pictures]))
+
+
+def markdown(result):
+    """The tables of a README.
+
+    Args:
+      result: {"photographs": int, "correlation": {weights: {tap: float}}, "gram": {weights: [a dict of
+        `gram_left` for each pair of pictures]} with the judge first, "psnr": {tap: dB}}.
+    """
+    taps = list(next(iter(result["correlation"].values())))
+    judged = list(next(iter(result["gram"].values()))[0])
+    correlations = [
+        [f"`{label}`", *(f"{row[tap]:.3f}" for tap in taps)] for label, row in result["correlation"].items()
+    ]
+    grams, own = [], None
+    for label, pairs in result["gram"].items():
+        left = np.array([[pair[tap] for tap in judged] for pair in pairs])
+        means = np.log(left.mean(1))
+        own = means if own is None else own
+        shares = means / own
+        cells = np.exp([*np.log(left).mean(0), means.mean()])
+        share = f"{means.sum() / own.sum():.0%} ({shares.min():.0%} to {shares.max():.0%})"
+        grams.append([f"`{label}`", *(f"{cell:.2%}" for cell in cells), share])
+    parts = [
+        f"Correlation with the teacher on {result['photographs']} photographs:",
+        _table(["", *taps], correlations),
+        "Gram losses of VGG-19 left, and how much of its own log-reduction that is (range over the pairs):",
+        _table(["optimised through", *judged, "mean", "share"], grams),
+        "A picture encoded and decoded:",
+        _table(["", *result["psnr"]], [["PSNR in dB", *(f"{dB:.1f}" for dB in result["psnr"].values())]]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -136,7 +136,7 @@ def _encoder(recipe):
 
 
 def _normalised(trained, maps):
-    """A mean activation of 1 at every layer, as Gatys et al. have it for every filter.
+    """A mean activation of 1 for every filter, as Gatys et al. have it; at taps, for the layer as a whole.
 
     Within a tap filters keep the weight that the teacher gives them: one that fires rarely would rule every
     squared distance there if its mean were 1.

@@ -38,8 +38,7 @@ def adam(learning_rate, steps):
 def muon(learning_rate, steps):
     """Muon for convolutions, Adam at a tenth of its rate for biases; the schedule and clipping of `adam`.
 
-    A kernel [h, w, i, o] is a matrix [h w i, o], and no step moves it by more than the rate in spectral
-    norm. Under Adam the outputs of a wide layer move further than those of a narrow one at the same rate,
+    A kernel [h, w, i, o] is a matrix [h w i, o], and a step moves it by about the rate in spectral norm. Under Adam the outputs of a wide layer move further than those of a narrow one at the same rate,
     and deep stacks of them die.
 
     References:

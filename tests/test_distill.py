@@ -164,6 +164,7 @@ def mini_config(*arguments):
         ("shallow.batch", 3, "shallow.batch must be a positive multiple of 2; got 3"),
         ("deep.size", 100, "deep.size must be a positive multiple of 16; got 100"),
         ("decoders.steps", 0, "decoders.steps must be a positive multiple of 1; got 0"),
+        ("decoders.optimizer", "sgd", "decoders.optimizer must be adam or muon; got 'sgd'"),
         ("deep.learning_rate", 0.0, "deep.learning_rate must be above 0; got 0.0"),
         ("log_every", 0, "log_every must be at least 1; got 0"),
         ("dtype", "int8", "dtype must be float16 or float32; got 'int8'"),
@@ -175,6 +176,37 @@ def test_a_bad_value_of_a_recipe_is_one_line(key, value, message, tmp_path):
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
         recipe.load(config, tmp_path)
+
+
+def test_a_teacher_that_is_missing_is_one_line_before_anything_is_trained(shared, tmp_path):
+    config = mini_config("smoke")
+    with config.unlocked():
+        config.data = str(shared / "photos")
+        config.teacher.shallow = "random-tiny"
+        config.teacher.deep = str(tmp_path / "none.safetensors")
+    with pytest.raises(UserError, match=r"teacher .*none\.safetensors: cannot be read \(No such file"):
+        recipe.load(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_layers_are_scaled_to_a_mean_of_one_and_filters_to_what_they_are_worth():
+    params = {c: p for c, p in vgg.random_params(3, vgg.TINY_WIDTHS).items() if c <= "conv2_1"}
+    params["conv1_2"]["bias"] = np.array([-1e3, 0, 0, 0], np.float32)  # a filter that never fires
+    trained = weights.Weights(params, vgg.TORCHVISION, "tiny")
+    rng = np.random.default_rng(0)
+    maps = {"relu1_1": {"kernel": rng.normal(size=(vgg.TINY_WIDTHS[0], 5)), "bias": np.zeros(5)}}
+    scaled = recipe._normalised(trained, maps)
+    how = {"pooling": "max", "padding": "zero"}
+    before = weights.mean_activations(trained, io.calibration_images(), **how)
+    after = weights.mean_activations(scaled, io.calibration_images(), **how)
+    for conv in ("conv1_1", "conv2_1"):
+        np.testing.assert_allclose(after[conv].mean(), 1, rtol=1e-3)
+    gain = after["conv1_1"] / before["conv1_1"]
+    worth = np.linalg.norm(maps["relu1_1"]["kernel"], axis=1)
+    np.testing.assert_allclose(gain / gain.mean(), worth / worth.mean(), rtol=1e-3)
+    # Where there is no map every filter that fires has a mean of 1; one that never does stays finite.
+    np.testing.assert_allclose(after["conv1_2"][1:], 1, rtol=1e-3)
+    assert after["conv1_2"][0] == 0 and np.isfinite(scaled.params["conv1_2"]["kernel"]).all()
 
 
 @pytest.mark.slow

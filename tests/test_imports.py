@@ -46,8 +46,8 @@ MAY_IMPORT = {
     },
     "reconstruct.py": {"jax", "nstjax.nets"},
     "recipe.py": {
-        *("jax", "numpy", "nstjax.data", "nstjax.distill", "nstjax.io", "nstjax.provenance"),
-        "nstjax.reconstruct",
+        *("jax", "numpy", "nstjax.data", "nstjax.distill", "nstjax.fetch", "nstjax.io"),
+        *("nstjax.provenance", "nstjax.reconstruct"),
         *("nstjax.runfolder", "nstjax.train", "nstjax.vgg", "nstjax.weights", "nstjax.errors"),
     },
     "fidelity.py": {
