@@ -38,8 +38,9 @@ def adam(learning_rate, steps):
 def muon(learning_rate, steps):
     """Muon for convolutions, Adam at a tenth of its rate for biases; the schedule and clipping of `adam`.
 
-    A kernel [h, w, i, o] is a matrix [h w i, o], and a step moves it by about the rate in spectral norm. Under Adam the outputs of a wide layer move further than those of a narrow one at the same rate,
-    and deep stacks of them die.
+    A kernel [h, w, i, o] is a matrix [h w i, o], and a step moves it by about the rate in spectral norm.
+    Under Adam the outputs of a wide layer move further than those of a narrow one at the same rate, and
+    deep stacks of them die.
 
     References:
       Jordan et al. 2024, https://kellerjordan.github.io/posts/muon
