@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from checkpoints import torch  # noqa: F401, a fixture
 
 SHARED = Path(os.environ.get("NSTJAX_SHARED", Path(__file__).parents[2] / "shared"))
 

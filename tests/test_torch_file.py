@@ -1,133 +1,27 @@
-"""Checkpoints are read as torch reads them, and nothing in them is run."""
+"""Checkpoints are read as torch reads them."""
 
 import collections
-import io
-import os
-import pickle
 import random
 import struct
-import sys
-import types
 import zipfile
 
 import numpy as np
 import pytest
+from checkpoints import (
+    LEGACY_HEADER,
+    WRITERS,
+    Call,
+    Storage,
+    assert_same,
+    refusal,
+    tensor,
+    write_legacy,
+    write_zip,
+)
 
 from nstjax import torch_file
 from nstjax.errors import UserError, nearest
 from nstjax.torch_file import read_state_dict
-
-LEGACY_HEADER = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
-
-
-class Storage:
-    """What a persistent id stands for: raw numbers under a key."""
-
-    def __init__(self, kind, key, data, view=None):
-        self.kind, self.key, self.data, self.view = kind, key, data, view
-
-
-class Call:
-    """Pickles as `func(*args)`, then `state` given to what that returns."""
-
-    def __init__(self, func, *args, state=None):
-        self.reduced = (func, args) if state is None else (func, args, state)
-
-    def __reduce__(self):
-        return self.reduced
-
-
-class Pickler(pickle.Pickler):
-    def __init__(self, file, view_slot):
-        super().__init__(file, protocol=2)
-        self.storages, self.view_slot = {}, view_slot
-
-    def persistent_id(self, thing):
-        if not isinstance(thing, Storage):
-            return None
-        self.storages[thing.key] = thing.data
-        pid = ("storage", getattr(sys.modules["torch"], thing.kind), thing.key, "cpu")
-        return (*pid, thing.data.size, *([thing.view] if self.view_slot else []))
-
-
-@pytest.fixture
-def torch(monkeypatch):
-    """Just enough of a torch to be named in a pickle, whether or not the real one is there."""
-
-    def module(name):
-        made = types.ModuleType(name)
-        monkeypatch.setitem(sys.modules, name, made)
-        return made
-
-    def add(where, made):
-        made.__module__, made.__qualname__ = where.__name__, made.__name__
-        setattr(where, made.__name__, made)
-
-    torch, utils = module("torch"), module("torch._utils")
-    module("torch.nn")
-    parameter = module("torch.nn.parameter")
-    for kind in torch_file._DTYPES:
-        add(torch, type(kind, (), {}))
-    # Before 0.2, tensors and parameters were pickled as objects with a state.
-    stateful = {"__init__": lambda self, *s: setattr(self, "s", s), "__getstate__": lambda x: x.s}
-    add(torch, type("FloatTensor", (), dict(stateful)))
-    add(parameter, type("Parameter", (), dict(stateful)))
-    for name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"):
-        function = types.FunctionType((lambda *args: args).__code__, {}, name)
-        add(utils, function)
-    torch.utils, torch.Parameter = utils, parameter.Parameter
-    return torch
-
-
-def write_zip(path, tree, order="little", compression=zipfile.ZIP_STORED):
-    file = io.BytesIO()
-    pickler = Pickler(file, view_slot=False)
-    pickler.dump(tree)
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("vgg/data.pkl", file.getvalue())
-        archive.writestr("vgg/version", "3\n")
-        if order is not None:
-            archive.writestr("vgg/byteorder", order)
-        for key, data in pickler.storages.items():
-            swapped = data.byteswap() if order == "big" else data
-            archive.writestr(f"vgg/data/{key}", swapped.tobytes())
-
-
-def write_legacy(path, tree, header=LEGACY_HEADER):
-    with open(path, "wb") as file:
-        for part in header:
-            pickle.dump(part, file, protocol=2)
-        pickler = Pickler(file, view_slot=True)
-        pickler.dump(tree)
-        pickle.dump(list(pickler.storages), file, protocol=2)
-        for data in pickler.storages.values():
-            file.write(struct.pack("<q", data.size) + data.tobytes())
-
-
-WRITERS = pytest.mark.parametrize("write", [write_zip, write_legacy])
-
-
-def tensor(torch, data, shape, strides, offset=0, kind="FloatStorage", key="0", view=None):
-    storage = Storage(kind, key, data, view)
-    hooks = collections.OrderedDict()
-    return Call(torch.utils._rebuild_tensor_v2, storage, offset, shape, strides, False, hooks)
-
-
-def refusal(path):
-    """The message of the error, after checking that it is one line that names the file."""
-    with pytest.raises(UserError) as caught:
-        read_state_dict(path)
-    message = str(caught.value)
-    assert str(path) in message and "\n" not in message
-    return message
-
-
-def assert_same(found, expected):
-    assert list(found) == list(expected)
-    for name, array in expected.items():
-        assert found[name].dtype == array.dtype and found[name].shape == array.shape, name
-        np.testing.assert_array_equal(found[name], array)
-        assert not found[name].flags.writeable
 
 
 @WRITERS
@@ -211,88 +105,6 @@ def test_other_entries_are_refused(torch, tmp_path, write, value):
     assert "'epoch': expected a tensor" in refusal(tmp_path / "w.pth")
     write(tmp_path / "w.pth", value if value != {"x": 1} else x)
     assert "expected a dict of tensors" in refusal(tmp_path / "w.pth")
-
-
-HOSTILE = {
-    "posix.system": lambda torch, mark: Call(os.system, f"touch {mark}"),
-    "__builtin__.eval": lambda torch, mark: Call(eval, f"open({str(mark)!r}, 'w')"),
-    f"{open.__module__}.open": lambda torch, mark: Call(
-        torch.utils._rebuild_tensor, Call(open, str(mark), "w")
-    ),
-    "__builtin__.getattr": lambda torch, mark: [(Call(getattr, "", "join"),)],
-}
-
-
-@WRITERS
-@pytest.mark.parametrize("name", HOSTILE)
-def test_code_is_named_and_never_run(torch, tmp_path, write, name):
-    mark = tmp_path / "ran"
-    write(tmp_path / "w.pth", {"x": HOSTILE[name](torch, mark)})
-    assert f"refuses to load {name}" in refusal(tmp_path / "w.pth")
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize("place", range(3))
-def test_code_in_the_legacy_header_is_never_run(torch, tmp_path, place):
-    header = list(LEGACY_HEADER)
-    header[place] = Call(os.system, f"touch {tmp_path / 'ran'}")
-    write_legacy(tmp_path / "w.pth", {}, header)
-    assert "refuses to load" in refusal(tmp_path / "w.pth")
-    assert not (tmp_path / "ran").exists()
-
-
-def test_code_in_a_persistent_id_is_never_run(tmp_path):
-    program = b"\x80\x02(X\x07\x00\x00\x00storagecposix\nsystem\nX\x04\x00\x00\x00true\x85RtQ."
-    with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
-        archive.writestr("data.pkl", program)
-    assert "refuses to load posix.system" in refusal(tmp_path / "w.pth")
-
-
-@pytest.mark.parametrize(
-    ("program", "reason"),
-    [
-        (b"cos\nsystem\n", "refuses to load os.system"),
-        (b"(S'true'\nios\nsystem\n", "refuses to load os.system"),
-        (
-            b"\x8c\x0ctorch._utils\x8c\x1b_rebuild_tensor.__globals__\x93",
-            "refuses to load torch._u",
-        ),
-        (b"ctorch\nFloatStorage\n(tR", "'str' object is not callable"),
-        (b"ctorch\nFloatStorage\n}X\x01\x00\x00\x00xK\x01sb", "AttributeError"),
-        (b"ccollections\nOrderedDict\n}X\x01\x00\x00\x00xK\x01sb", "TypeError"),
-        (b"ctorch._utils\n_rebuild_tensor\nN}X\x08\x00\x00\x00__init__K\x01s\x86b", "TypeError"),
-        (b"ctorch._utils\n_rebuild_tensor\n)\x81}X\x05\x00\x00\x00stateK\x01sb", "expected"),
-        (b"ctorch.nn.parameter\nParameter\n)\x81q\x00(h\x00NNNNtb", "expected"),  # of itself
-        (b"]r\xff\xff\xff\x7f", "fill the memory"),
-        (b"\x96\x00\x00\x00\x00\x10\x00\x00\x00", "damaged"),
-        (b"\x82\x01", "unregistered extension"),
-        (b"Psomething\n", "names something other than a storage"),
-        (
-            b"(X\x06\x00\x00\x00modulectorch\nByteStorage\nX\x01\x00\x00\x00kNK\x01tQ",
-            "other than a",
-        ),
-    ],
-)
-def test_abuse_of_what_is_allowed_is_refused(tmp_path, program, reason):
-    before = {made: dict(vars(made)) for made in classes()}
-    path, program = tmp_path / "w.pth", b"\x80\x05}X\x01\x00\x00\x00x" + program + b"s."
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("data.pkl", program)
-    assert reason in refusal(path)
-    with open(path, "wb") as file:
-        file.write(b"".join(pickle.dumps(part, 2) for part in LEGACY_HEADER))
-        file.write(program + pickle.dumps([], 2))
-    assert reason in refusal(path)
-    assert before == {made: dict(vars(made)) for made in classes()}
-
-
-def classes():
-    return {g for g in torch_file._GLOBALS.values() if not isinstance(g, str)}
-
-
-def test_every_class_within_reach_takes_its_own_state():
-    for made in classes():
-        assert "__setstate__" in vars(made), made
 
 
 @WRITERS
