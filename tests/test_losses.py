@@ -234,6 +234,24 @@ def test_gram_by_hand():
     assert value(losses.gram(), coin, jnp.full_like(coin, 0.5**0.5)) < 1e-12
 
 
+def test_a_gram_matrix_has_the_derivatives_of_the_product():
+    rng = np.random.default_rng(0)
+    x, mask = jnp.asarray(rng.normal(size=(5, 4, 3))), jnp.asarray(rng.uniform(size=(5, 4)))
+
+    def ours(x, mask):
+        return jnp.sum(jnp.sin(gram_matrix(x, where=mask)))
+
+    def plain(x, mask):
+        products = jnp.einsum("hwc,hwd,hw->cd", x, x, mask, precision="highest")
+        return jnp.sum(jnp.sin(products / jnp.sum(mask)))
+
+    for derivative in (jax.grad, jax.jacfwd, jax.hessian):
+        found, expected = (derivative(f, (0, 1))(x, mask) for f in (ours, plain))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected)
+    inside = jax.grad(lambda x: ours(x, mask > 0.5))(x)
+    np.testing.assert_array_equal(inside[mask <= 0.5], 0)
+
+
 def test_gatys_gradients_are_those_of_the_paper():
     x, s = np.maximum(features((4, 5, 3), 0), 0), np.maximum(features((4, 5, 3), 1), 0)
     n, c, f = 20, 3, flat(x)

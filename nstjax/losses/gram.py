@@ -1,5 +1,8 @@
 """Gram matrices, in the normalisation of everyone who published one."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, area, inverse_area
@@ -36,8 +39,32 @@ def gram_matrix(x, *, where=None):
     the matrix is 0. Computed in full float32 precision on every device.
     """
     flat = x.reshape(-1, x.shape[-1])
-    left = flat if where is None else flat * where.reshape(-1, 1)
-    return jnp.matmul(left.T, flat, precision="highest") * inverse_area(x, where)
+    weights = None if where is None else where.reshape(-1, 1).astype(x.dtype)
+    return _products(flat, weights) * inverse_area(x, where)
+
+
+@jax.custom_jvp
+def _products(x, weights):
+    """Sum [c, c] over positions of the outer products of x [n, c] with itself, weighted by [n, 1]."""
+    return _dot(x if weights is None else x * weights, x)
+
+
+@functools.partial(_products.defjvp, symbolic_zeros=True)
+def _products_tangent(primals, tangents):
+    # Both factors are one array: half of the derivative gives the other half, transposed.
+    (x, weights), (dx, dweights) = primals, tangents
+    left, product = x if weights is None else x * weights, _products(x, weights)
+    half = jnp.zeros_like(product) if _is_zero(dx) else _dot(left, dx)
+    tangent = half + half.T
+    return product, tangent if _is_zero(dweights) else tangent + _dot(x * dweights, x)
+
+
+def _is_zero(tangent):
+    return tangent is None or isinstance(tangent, jax.custom_derivatives.SymbolicZero)
+
+
+def _dot(a, b):
+    return jnp.matmul(a.T, b, precision="highest")
 
 
 def gram(*, convention="neural_image_synthesis", shift=0.0, stride=1):

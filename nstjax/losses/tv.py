@@ -101,24 +101,26 @@ def tv_nine_point():
     >>> round(float(loss.score(ramp, loss.target(ramp))), 5)
     0.7
     """
-    pixels, right, below = jnp.s_[1:-1, 1:-1], jnp.s_[1:-1, 2:], jnp.s_[2:, 1:-1]
-    pairs = (
-        (pixels, right, 1 / 3),
-        (pixels, below, 1 / 3),
-        (jnp.s_[:-1, :-1], jnp.s_[1:, 1:], 1 / 12),
-        (jnp.s_[:-1, 1:], jnp.s_[1:, :-1], 1 / 12),
-    )
+    across = jnp.s_[:, :-1], jnp.s_[:, 1:]
+    down = jnp.s_[:-1], jnp.s_[1:]
+    falling = jnp.s_[:-1, :-1], jnp.s_[1:, 1:]
+    rising = jnp.s_[1:, :-1], jnp.s_[:-1, 1:]
 
     def score(x, target, *, where=None, key=None):
-        padded = jnp.pad(x, ((1, 1), (1, 1), (0, 0)), mode="edge")
-        mask = None if where is None else jnp.pad(where, 1, mode="edge")
-        total = 0.0
-        for near, far, weight in pairs:
-            square = jnp.square(padded[far] - padded[near])
-            if mask is not None:
-                square = square * (mask[near] * mask[far])[..., None]
-            total += 2 * weight * jnp.mean(square)
-        return total * _per_area(x, where)
+        h, w, c = x.shape
+
+        def squares(pair):
+            near, far = pair
+            square = jnp.square(x[far] - x[near])
+            return square if where is None else square * (where[near] * where[far])[..., None]
+
+        rows, columns = squares(across), squares(down)
+        axes = jnp.sum(rows) + jnp.sum(columns)
+        # In the replicated border both diagonals are differences along the edge.
+        edges = sum(jnp.sum(edge) for edge in (rows[0], rows[-1], columns[:, 0], columns[:, -1]))
+        diagonals = jnp.sum(squares(falling)) + jnp.sum(squares(rising)) + 2 * edges
+        total = axes / (3 * h * w * c) + diagonals / (12 * (h + 1) * (w + 1) * c)
+        return 2 * total * _per_area(x, where)
 
     return Loss(target=_nothing, score=score)
 
