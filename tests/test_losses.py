@@ -27,6 +27,32 @@ def gram_l1(x, s):
     return (d**2).sum() / (np.abs(d).sum() + 1e-8)
 
 
+def cov(x):
+    return np.cov(flat(x).T, bias=True).reshape(x.shape[-1], -1)
+
+
+def corr(x, eps=1e-5):
+    sigma = cov(x)
+    d = np.diag(1 / np.sqrt(np.diag(sigma) + eps))
+    return d @ sigma @ d
+
+
+def moments(x, s):
+    mean = (flat(x).mean(0) - flat(s).mean(0)) ** 2
+    std = (np.sqrt(flat(x).var(0) + 1e-6) - np.sqrt(flat(s).var(0) + 1e-6)) ** 2
+    return (mean + std).mean()
+
+
+def shifted(x, s, shifts=(1, 3)):
+    def matrices(x):
+        pairs = [(x[:, :-d], x[:, d:]) for d in shifts] + [(x[:-d], x[d:]) for d in shifts]
+        return [
+            flat(a).T @ flat(b) / len(flat(a)) if a.size else np.zeros((x.shape[-1],) * 2) for a, b in pairs
+        ]
+
+    return np.mean([((a - b) ** 2).mean() for a, b in zip(matrices(x), matrices(s), strict=True)])
+
+
 def tv(x, s):
     return ((x[1:] - x[:-1]) ** 2).sum() + ((x[:, 1:] - x[:, :-1]) ** 2).sum()
 
@@ -50,6 +76,16 @@ TABLE = [
     ("gram", losses.gram(), gram_n, True),
     ("gram shifted", losses.gram(shift=-1.0), lambda x, s: gram_n(x - 1, s - 1), True),
     ("gram_l1_normalised", losses.gram_l1_normalised(), gram_l1, True),
+    ("covariance", losses.covariance(), lambda x, s: ((cov(x) - cov(s)) ** 2).mean(), True),
+    ("correlation", losses.correlation(), lambda x, s: ((corr(x) - corr(s)) ** 2).mean(), True),
+    ("mean_std", losses.mean_std(), moments, True),
+    (
+        "mean_std summed",
+        losses.mean_std(convention="adain"),
+        lambda x, s: x.shape[-1] * moments(x, s),
+        True,
+    ),
+    ("shifted_gram", losses.shifted_gram(shifts=(1, 3)), shifted, True),
     ("tv_anisotropic", losses.tv_anisotropic(), tv, False),
     ("tv_isotropic", losses.tv_isotropic(), lambda x, s: corner(x).sum(), False),
     ("tv_isotropic 2.5", losses.tv_isotropic(beta=2.5), lambda x, s: (corner(x) ** 1.25).sum(), False),
@@ -155,9 +191,7 @@ def test_the_gradient_is_zero_outside_a_binary_mask(loss, formula, compares):
     assert np.asarray(gradient)[np.asarray(where) == 1].any()
 
 
-@pytest.mark.parametrize(
-    "row", [r for r in TABLE if r[0].startswith(("gram", "feature"))], ids=lambda r: r[0]
-)
+@pytest.mark.parametrize("row", [r for r in TABLE if r[3]], ids=lambda r: r[0])
 def test_a_binary_mask_is_the_region_cut_out(row):
     loss = row[1]
     x, s = features((6, 8, 3), 0), features((6, 8, 3), 1)
@@ -250,6 +284,48 @@ def test_a_gram_matrix_has_the_derivatives_of_the_product():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected)
     inside = jax.grad(lambda x: ours(x, mask > 0.5))(x)
     np.testing.assert_array_equal(inside[mask <= 0.5], 0)
+
+
+def test_statistics_by_hand():
+    # The ambiguity of Gatys: a constant of 1 / sqrt(2) and an alternation of 0 and 1 have one Gram matrix.
+    constant = np.full((4, 4, 1), 0.5**0.5, np.float32)
+    coin = np.indices((4, 4)).sum(0)[..., None] % 2 * np.float32(1)
+    assert abs(value(losses.gram(), constant, coin)) < 1e-12
+    expected = (0.5**0.5 - 0.5) ** 2 + 0.5**2
+    np.testing.assert_allclose(value(losses.mean_std(eps=1e-12), constant, coin), expected, rtol=1e-5)
+    np.testing.assert_allclose(value(losses.covariance(), constant, coin), 0.25**2, rtol=1e-5)
+    x, s, gain = features((7, 6, 3), 0), features((5, 9, 3), 1), np.array([2, 5, 0.5], np.float32)
+    plain = value(losses.correlation(eps=1e-9), x, s)
+    np.testing.assert_allclose(value(losses.correlation(eps=1e-9), gain * x + 3, s), plain, rtol=1e-4)
+    # Mean and deviation cannot tell two channels that go together from two that go against each other.
+    ramp = np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4)
+    together, against = np.stack([ramp, ramp], -1), np.stack([ramp, -ramp], -1)
+    assert value(losses.mean_std(), together, against) < 1e-12
+    np.testing.assert_allclose(value(losses.correlation(), together, against), 2, rtol=1e-3)
+    with pytest.raises(ValueError, match="convention must be one of adain, neural_style_mmd; got 'mean'"):
+        losses.mean_std(convention="mean")
+
+
+def test_moments_of_two_styles_are_averaged_into_those_of_both():
+    a, b = features((6, 4, 3), 0), 2 + features((6, 4, 3), 1)
+    both, x = np.concatenate([a, b]), features((6, 4, 3), 2)
+    for loss in (losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram()):
+        half = jax.tree.map(lambda p, q: (p + q) / 2, loss.target(a), loss.target(b))
+        np.testing.assert_allclose(loss.score(x, half), value(loss, x, both), rtol=1e-5)
+
+
+def test_order_of_positions_does_not_matter_but_to_shifts():
+    x, s = features((6, 6, 3), 0), features((6, 6, 3), 1)
+    mixed = np.random.default_rng(2).permutation(x.reshape(36, 3)).reshape(6, 6, 3)
+    for loss in (losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram()):
+        np.testing.assert_allclose(value(loss, mixed, s), value(loss, x, s), rtol=1e-4)
+    waves = np.tile(features((1, 4, 3), 3), (6, 6, 1))  # of period 4 along the rows
+    shift = losses.shifted_gram(shifts=(4,))
+    same, mixed = value(shift, waves, np.roll(waves, 1, 1)), value(shift, waves, np.sort(waves, 1))
+    assert same < 1e-10 and mixed > 1e-3
+    for shifts in ((), (0, 4)):
+        with pytest.raises(ValueError, match="shifts must be positions above 0"):
+            losses.shifted_gram(shifts=shifts)
 
 
 def test_gatys_gradients_are_those_of_the_paper():

@@ -7,15 +7,21 @@ variation are ordinary losses.
 from nstjax.losses.base import Loss
 from nstjax.losses.feature import feature, feature_deep_photo, feature_sum
 from nstjax.losses.gram import gram, gram_l1_normalised
+from nstjax.losses.shifted_gram import shifted_gram
+from nstjax.losses.statistics import correlation, covariance, mean_std
 from nstjax.losses.tv import tv_anisotropic, tv_corner, tv_isotropic, tv_nine_point
 
 __all__ = [
     "Loss",
+    "correlation",
+    "covariance",
     "feature",
     "feature_deep_photo",
     "feature_sum",
     "gram",
     "gram_l1_normalised",
+    "mean_std",
+    "shifted_gram",
     "tv_anisotropic",
     "tv_corner",
     "tv_isotropic",

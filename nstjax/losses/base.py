@@ -42,3 +42,8 @@ def masked_mean(x, where=None):
         return jnp.mean(x, axis=(0, 1))
     weights = where.reshape(where.shape + (1,) * (x.ndim - 2))
     return jnp.sum(weights * x, axis=(0, 1)) * inverse_area(x, where)
+
+
+def zero_if_empty(value, x, where):
+    """A score of features [h, w, c], or 0 without a gradient where the mask is empty."""
+    return value if where is None else jnp.where(area(x, where) > 0, value, 0.0)

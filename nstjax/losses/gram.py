@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, area, inverse_area
+from nstjax.losses.base import Loss, area, inverse_area, zero_if_empty
 
 # What published code computes, as a multiple of the mean squared difference of Gram matrices that
 # are divided by the number of positions. n: positions, c: channels, covered: mean of the mask,
@@ -107,7 +107,7 @@ def gram(*, convention="neural_image_synthesis", shift=0.0, stride=1):
         n = area(x, where)
         difference = jnp.square(gram_matrix(x + shift, where=where) - target)
         value = scale(n, c, n / (h * w), stride) * jnp.mean(difference)
-        return value if where is None else jnp.where(n > 0, value, 0.0)
+        return zero_if_empty(value, x, where)
 
     return Loss(target=target, score=score)
 
@@ -132,6 +132,6 @@ def gram_l1_normalised(*, eps=1e-8):
         difference = gram_matrix(x, where=where) - target
         divisor = jnp.sum(jnp.abs(difference)) + eps
         value = jnp.sum(jnp.square(difference)) / divisor
-        return value if where is None else jnp.where(area(x, where) > 0, value, 0.0)
+        return zero_if_empty(value, x, where)
 
     return Loss(target=gram_matrix, score=score)
