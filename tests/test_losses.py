@@ -43,6 +43,16 @@ def moments(x, s):
     return (mean + std).mean()
 
 
+def central(x, orders):
+    mean = flat(x).mean(0)
+    return [mean, *[((flat(x) - mean) ** k).mean(0) for k in range(2, orders + 1)]]
+
+
+def cmd(x, s, orders=5, f=lambda x: 1 / (1 + np.exp(-x))):
+    pairs = zip(central(f(x), orders), central(f(s), orders), strict=True)
+    return sum(np.linalg.norm(a - b) for a, b in pairs)
+
+
 def shifted(x, s, shifts=(1, 3)):
     def matrices(x):
         pairs = [(x[:, :-d], x[:, d:]) for d in shifts] + [(x[:-d], x[d:]) for d in shifts]
@@ -85,6 +95,8 @@ TABLE = [
         lambda x, s: x.shape[-1] * moments(x, s),
         True,
     ),
+    ("cmd", losses.cmd(), cmd, True),
+    ("cmd 3", losses.cmd(orders=3, squash=False), lambda x, s: cmd(x, s, 3, lambda x: x), True),
     ("shifted_gram", losses.shifted_gram(shifts=(1, 3)), shifted, True),
     ("tv_anisotropic", losses.tv_anisotropic(), tv, False),
     ("tv_isotropic", losses.tv_isotropic(), lambda x, s: corner(x).sum(), False),
@@ -294,6 +306,11 @@ def test_statistics_by_hand():
     expected = (0.5**0.5 - 0.5) ** 2 + 0.5**2
     np.testing.assert_allclose(value(losses.mean_std(eps=1e-12), constant, coin), expected, rtol=1e-5)
     np.testing.assert_allclose(value(losses.covariance(), constant, coin), 0.25**2, rtol=1e-5)
+    moments = value(losses.cmd(squash=False), constant, coin)
+    np.testing.assert_allclose(moments, 0.5**0.5 - 0.5 + 1 / 4 + 1 / 16, rtol=1e-5)
+    moved = features((4, 5, 3), 0)
+    by = np.array([1, -2, 2], np.float32)
+    np.testing.assert_allclose(value(losses.cmd(squash=False), moved + by, moved), 3, rtol=1e-3)
     x, s, gain = features((7, 6, 3), 0), features((5, 9, 3), 1), np.array([2, 5, 0.5], np.float32)
     plain = value(losses.correlation(eps=1e-9), x, s)
     np.testing.assert_allclose(value(losses.correlation(eps=1e-9), gain * x + 3, s), plain, rtol=1e-4)
@@ -309,7 +326,7 @@ def test_statistics_by_hand():
 def test_moments_of_two_styles_are_averaged_into_those_of_both():
     a, b = features((6, 4, 3), 0), 2 + features((6, 4, 3), 1)
     both, x = np.concatenate([a, b]), features((6, 4, 3), 2)
-    for loss in (losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram()):
+    for loss in (losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram(), losses.cmd()):
         half = jax.tree.map(lambda p, q: (p + q) / 2, loss.target(a), loss.target(b))
         np.testing.assert_allclose(loss.score(x, half), value(loss, x, both), rtol=1e-5)
 
@@ -317,12 +334,14 @@ def test_moments_of_two_styles_are_averaged_into_those_of_both():
 def test_order_of_positions_does_not_matter_but_to_shifts():
     x, s = features((6, 6, 3), 0), features((6, 6, 3), 1)
     mixed = np.random.default_rng(2).permutation(x.reshape(36, 3)).reshape(6, 6, 3)
-    for loss in (losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram()):
+    for loss in (losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram(), losses.cmd()):
         np.testing.assert_allclose(value(loss, mixed, s), value(loss, x, s), rtol=1e-4)
     waves = np.tile(features((1, 4, 3), 3), (6, 6, 1))  # of period 4 along the rows
     shift = losses.shifted_gram(shifts=(4,))
     same, mixed = value(shift, waves, np.roll(waves, 1, 1)), value(shift, waves, np.sort(waves, 1))
     assert same < 1e-10 and mixed > 1e-3
+    with pytest.raises(ValueError, match="orders must be at least 1; got 0"):
+        losses.cmd(orders=0)
     for shifts in ((), (0, 4)):
         with pytest.raises(ValueError, match="shifts must be positions above 0"):
             losses.shifted_gram(shifts=shifts)

@@ -5,6 +5,7 @@ variation are ordinary losses.
 """
 
 from nstjax.losses.base import Loss
+from nstjax.losses.cmd import cmd
 from nstjax.losses.feature import feature, feature_deep_photo, feature_sum
 from nstjax.losses.gram import gram, gram_l1_normalised
 from nstjax.losses.shifted_gram import shifted_gram
@@ -13,6 +14,7 @@ from nstjax.losses.tv import tv_anisotropic, tv_corner, tv_isotropic, tv_nine_po
 
 __all__ = [
     "Loss",
+    "cmd",
     "correlation",
     "covariance",
     "feature",
