@@ -8,6 +8,13 @@ from nstjax.errors import UserError, nearest
 _OF_THE_RUN = ("content", "style", "weights", "normalise", "seed", "init", "stages")
 
 
+def keys(config, needed, kind):
+    """Raises UserError for a config without a key that configs of its kind have."""
+    for key in needed:
+        if key not in config:
+            raise UserError(f"the config has no key {key!r}; expected that of {kind}")
+
+
 def stages(config):
     """One ConfigDict a stage: the config with the stage's keys over it."""
     if not config.stages:

@@ -82,6 +82,7 @@ def load(config):
     Raises:
       UserError: naming the key, what was expected and the nearest valid name.
     """
+    checks.keys(config, ("content", "style", "terms", "stages"), "an image, such as configs/demo.py")
     checks.finite("", _plain(config))
     stage_configs = checks.stages(config)
     for stage in stage_configs:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import data, distill, fetch, io, provenance, reconstruct, train, vgg, weights
+from nstjax import checks, data, distill, fetch, io, provenance, reconstruct, train, vgg, weights
 from nstjax.errors import UserError
 from nstjax.runfolder import RunFolder
 
@@ -52,7 +52,7 @@ def load(config, workdir, command=""):
     Raises:
       UserError: for a value that is out of range, a picture or a teacher that cannot be read.
     """
-    _check(config)
+    check(config)
     away = {*config.held_out, *config.left_out}
     names = [str(path) for path in data.picture_files(config.data) if path.stem not in away]
     names += [f"example:{name}" for name in io.example_names()]
@@ -73,7 +73,9 @@ def _digest(path):
         raise UserError(f"teacher {path}: cannot be read ({error.strerror})") from None
 
 
-def _check(config):
+def check(config):
+    """Raises UserError for a config that is no recipe, or a value that is out of range."""
+    checks.keys(config, ("data", "held_out", "teacher", *PARTS), "a recipe, such as configs/mini.py")
     if not 0 <= config.texture_share < 1:
         raise UserError(f"texture_share must be in [0, 1); got {config.texture_share}")
     for name in PARTS:

@@ -10,11 +10,11 @@ import pytest
 import safetensors.numpy
 from oracle import numpy_vgg, relative_error
 
-from nstjax import distill, fidelity, io, recipe, vgg, weights
+from nstjax import distill, experiment, fidelity, io, recipe, vgg, weights
 from nstjax.errors import UserError
 
 TAPS = ("relu1_1", "relu2_1")
-MINI = Path(__file__).parents[1] / "configs" / "mini.py"
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def images(n=4, size=32, seed=0):
@@ -150,11 +150,15 @@ def test_the_deep_teacher_is_the_network_of_its_file(tmp_path):
             distill.deep_teacher(tmp_path / f"{name}.safetensors")
 
 
-def mini_config(*arguments):
-    spec = importlib.util.spec_from_file_location("mini", MINI)
+def config_of(name):
+    spec = importlib.util.spec_from_file_location(name, CONFIGS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.get_config(*arguments)
+    return module
+
+
+def mini_config(*arguments):
+    return config_of("mini").get_config(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +180,14 @@ def test_a_bad_value_of_a_recipe_is_one_line(key, value, message, tmp_path):
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
         recipe.load(config, tmp_path)
+
+
+def test_a_recipe_and_an_image_are_not_taken_for_one_another():
+    with pytest.raises(UserError, match=r"the config has no key 'content'; expected that of an image"):
+        experiment.load(mini_config())
+    image = config_of("demo").get_config()
+    with pytest.raises(UserError, match=r"the config has no key 'data'; expected that of a recipe"):
+        recipe.check(image)
 
 
 def test_a_teacher_that_is_missing_is_one_line_before_anything_is_trained(shared, tmp_path):
