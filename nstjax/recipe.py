@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import checks, data, distill, fetch, io, provenance, reconstruct, train, vgg, weights
+from nstjax import checks, data, distill, fetch, io, nets, provenance, reconstruct, train, vgg, weights
 from nstjax.errors import UserError
 from nstjax.runfolder import RunFolder
 
-PARTS = ("shallow", "deep", "decoders")
+DECODERS = {f"decoder{level}": level for level in nets.LEVELS}
+PARTS = ("shallow", "deep", *DECODERS)
 OPTIMIZERS = {"adam": train.adam, "muon": train.muon}
 CALIBRATION_BATCHES = 12
 # Filters are scaled as if they fired, or weighed, at least this share of the mean of their layer.
@@ -113,12 +114,16 @@ def make(recipe):
 
 
 def _decoders(recipe, loaded):
-    config = recipe.config
+    params = {name: _decoder(recipe, loaded, name) for name in DECODERS}
+    return weights.Decoders(params, recipe.config.widths, "mini", about=ABOUT)
+
+
+def _decoder(recipe, loaded, name):
+    config, level = recipe.config, DECODERS[name]
     encoder = vgg.make_encoder(loaded.params, loaded.preprocessing, padding="reflect")
-    loss = reconstruct.make_loss(encoder, config.widths, config.decoders.feature_weight)
-    params = reconstruct.init(jax.random.key(config.seed), config.widths)
-    trained = _train(recipe, "decoders", loss, params, _batches(recipe, "decoders"))
-    return weights.Decoders(trained, config.widths, "mini", about=ABOUT)
+    loss = reconstruct.make_loss(encoder, level, config.widths, config[name].feature_weight)
+    params = reconstruct.init(jax.random.key(config.seed), level, config.widths)
+    return _train(recipe, name, loss, params, _batches(recipe, name))
 
 
 def _encoder(recipe):

@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "reconstruct.py": {"jax", "nstjax.nets"},
     "recipe.py": {
         *("jax", "numpy", "nstjax.checks", "nstjax.data", "nstjax.distill", "nstjax.fetch", "nstjax.io"),
-        *("nstjax.provenance", "nstjax.reconstruct"),
+        *("nstjax.nets", "nstjax.provenance", "nstjax.reconstruct"),
         *("nstjax.runfolder", "nstjax.train", "nstjax.vgg", "nstjax.weights", "nstjax.errors"),
     },
     "fidelity.py": {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from oracle import numpy_conv, relative_error
 
-from nstjax import nets, vgg
+from nstjax import nets, reconstruct, vgg
 
 # Channels of the decoders of Li et al. 2017, "up" where a map is doubled.
 CHANNELS = {
@@ -54,3 +54,23 @@ def test_a_decoder_agrees_with_numpy(level, shape):
     assert relative_error(ours, x) < 1e-5
     batch = decoder.apply({"params": params}, jnp.stack([features, 2 * features]))
     assert relative_error(batch[0], x) < 1e-5
+
+
+def test_the_loss_of_a_decoder_that_paints_black_is_the_power_of_the_picture():
+    encoder = vgg.make_encoder(vgg.random_params(0, vgg.TINY_WIDTHS), vgg.TORCHVISION, padding="reflect")
+    images = np.random.default_rng(0).uniform(size=(2, 16, 16, 3)).astype(np.float32)
+    params = reconstruct.init(jax.random.key(0), 2, vgg.TINY_WIDTHS)
+    assert set(params) == {"conv2_1", "conv1_2", "conv1_1"}
+    found, report = reconstruct.make_loss(encoder, 2, vgg.TINY_WIDTHS, 0.3)(params, images)
+    pixel = np.mean(images.astype(float) ** 2)
+    seen, black = (encoder.apply(encoder.params, x, ("relu2_1",))["relu2_1"] for x in (images, 0 * images))
+    feature = np.sum((seen - black) ** 2) / np.sum(np.square(seen))
+    spread = np.mean((images - images.mean((0, 1, 2))) ** 2)
+    np.testing.assert_allclose(report["pixel"], pixel, rtol=1e-4)
+    np.testing.assert_allclose(report["feature"], feature, rtol=1e-4)
+    np.testing.assert_allclose(found, pixel / spread + 0.3 * feature, rtol=1e-4)
+    # The last convolution starts at zero, so the others learn from the second step on.
+    params["conv1_1"]["kernel"] += 0.1
+    loss = reconstruct.make_loss(encoder, 2, vgg.TINY_WIDTHS, 0.3)
+    gradient = jax.grad(lambda p: loss(p, images)[0])(params)
+    assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
