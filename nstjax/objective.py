@@ -41,7 +41,7 @@ def make_targets(apply, params, terms, references):
       params: of the encoder.
       terms: a sequence of `Term`.
       references: {reference: [(image [H, W, 3], blend weight), ...]}. The targets of several pictures
-        are averaged with their blend weights, which are normalised to sum to 1.
+        are blended with their weights, which are normalised to sum to 1.
 
     Returns:
       {term: {tap: target}}.
@@ -56,13 +56,15 @@ def make_targets(apply, params, terms, references):
         mine = [term for term in terms if term.reference == reference]
         taps = [tap for term in mine for tap in term.taps]
         total = sum(weight for _, weight in references[reference])
-        for image, weight in references[reference]:
+        parts = {}
+        for image, _ in references[reference]:
             features = extract(apply, params, image, taps)
             for term in mine:
                 for tap in term.taps:
-                    part = jax.tree.map(lambda t, w=weight / total: w * t, term.loss.target(features[tap]))
-                    so_far = targets[term.name].get(tap)
-                    targets[term.name][tap] = part if so_far is None else jax.tree.map(jnp.add, so_far, part)
+                    parts.setdefault((term, tap), []).append(term.loss.target(features[tap]))
+        shares = [weight / total for _, weight in references[reference]]
+        for (term, tap), several in parts.items():
+            targets[term.name][tap] = several[0] if len(several) == 1 else term.loss.blend(several, shares)
     return targets
 
 

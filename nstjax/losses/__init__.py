@@ -11,6 +11,7 @@ from nstjax.losses.gram import gram, gram_l1_normalised
 from nstjax.losses.shifted_gram import shifted_gram
 from nstjax.losses.statistics import correlation, covariance, mean_std
 from nstjax.losses.tv import tv_anisotropic, tv_corner, tv_isotropic, tv_nine_point
+from nstjax.losses.wasserstein import histogram, sliced_wasserstein
 
 __all__ = [
     "Loss",
@@ -22,8 +23,10 @@ __all__ = [
     "feature_sum",
     "gram",
     "gram_l1_normalised",
+    "histogram",
     "mean_std",
     "shifted_gram",
+    "sliced_wasserstein",
     "tv_anisotropic",
     "tv_corner",
     "tv_isotropic",

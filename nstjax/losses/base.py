@@ -3,16 +3,23 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 
+def average(targets, weights):
+    """The weighted sum of pytrees whose leaves have one shape."""
+    return jax.tree.map(lambda *leaves: sum(w * x for w, x in zip(weights, leaves, strict=True)), *targets)
+
+
 class Loss(NamedTuple):
-    """Two pure functions on the features of one tap.
+    """Pure functions on the features of one tap.
 
     Attributes:
-      target: `target(features, *, where=None) -> pytree`, run once on a reference. Targets average
-        linearly, so that several styles are blended by blending their targets.
+      target: `target(features, *, where=None) -> pytree`, run once on a reference.
       score: `score(features, target, *, where=None, key=None) -> scalar`, run every step.
+      blend: `blend(targets, weights) -> target` of several styles, for weights that sum to 1. Statistics
+        average linearly; samples are pooled, each style's weighted.
 
     `features` is `[h, w, c]` float32, `where` a soft mask `[h, w]` in [0, 1] or None for everywhere,
     `key` a PRNG key for losses that draw at random. A mask weights positions and is normalised by
@@ -21,6 +28,7 @@ class Loss(NamedTuple):
 
     target: Callable
     score: Callable
+    blend: Callable = average
 
 
 def area(x, where):
