@@ -27,6 +27,9 @@ _PAINTINGS = [
 ]
 _STYLES = flags.DEFINE_list("styles", _PAINTINGS, "Style pictures, each with a photograph of its own.")
 _STEPS = flags.DEFINE_integer("steps", 200, "Steps of Adam in the optimisations.", lower_bound=1)
+_MEASURES = flags.DEFINE_multi_enum(
+    "measure", ["correlation", "gram", "psnr"], ["correlation", "gram", "psnr"], "What to measure."
+)
 _OUT = flags.DEFINE_string("out", None, "Folder for fidelity.json and fidelity.md.")
 SIZE = 256
 
@@ -41,12 +44,15 @@ def main(_):
     measured, real = weights.load(_WEIGHTS.value), weights.load(config.teacher.shallow)
     slim, full = weights.load("random-slim"), weights.load("random")
     result = {"weights": measured.label, "sha256": measured.sha256, "photographs": len(held_out)}
-    result["correlation"] = {
-        each.label: _correlations(config, each, trained_on, held_out) for each in (measured, slim)
-    }
-    pairs = list(zip(held_out, map(_square, _STYLES.value), strict=False))
-    result["gram"] = {each.label: _gram_left(each, real, pairs) for each in (real, measured, slim, full)}
-    result["psnr"] = _psnr(measured, weights.load_decoders(_DECODERS.value), held_out)
+    if "correlation" in _MEASURES.value:
+        result["correlation"] = {
+            each.label: _correlations(config, each, trained_on, held_out) for each in (measured, slim)
+        }
+    if "gram" in _MEASURES.value:
+        pairs = list(zip(held_out, map(_square, _STYLES.value), strict=False))
+        result["gram"] = {each.label: _gram_left(each, real, pairs) for each in (real, measured, slim, full)}
+    if "psnr" in _MEASURES.value:
+        result["psnr"] = _psnr(measured, weights.load_decoders(_DECODERS.value), held_out)
     Path(_OUT.value).mkdir(parents=True, exist_ok=True)
     io.write_json(Path(_OUT.value) / "fidelity.json", result)
     io.write_atomic(Path(_OUT.value) / "fidelity.md", fidelity.markdown(result))

@@ -106,35 +106,45 @@ def psnr(encoder, decode: Callable, tap, pictures):
 
 
 def markdown(result):
-    """The tables of a README.
+    """The tables of a README, of those measures that were taken.
 
     Args:
       result: {"photographs": int, "correlation": {weights: {tap: float}}, "gram": {weights: [a dict of
         `gram_left` for each pair of pictures]} with the judge first, "psnr": {tap: dB}}.
     """
-    taps = list(next(iter(result["correlation"].values())))
-    judged = list(next(iter(result["gram"].values()))[0])
-    correlations = [
-        [f"`{label}`", *(f"{row[tap]:.3f}" for tap in taps)] for label, row in result["correlation"].items()
-    ]
-    grams, own = [], None
-    for label, pairs in result["gram"].items():
-        left = np.array([[pair[tap] for tap in judged] for pair in pairs])
+    parts = []
+    if "correlation" in result:
+        parts += [f"Correlation with the teacher on {result['photographs']} photographs:"]
+        parts += [_correlation_table(result["correlation"])]
+    if "gram" in result:
+        parts += [
+            "Gram losses of VGG-19 left, and the share of its own log-reduction (range over the pairs):"
+        ]
+        parts += [_gram_table(result["gram"])]
+    if "psnr" in result:
+        values = [f"{value:.1f}" for value in result["psnr"].values()]
+        parts += ["A picture encoded and decoded:", _table(["", *result["psnr"]], [["PSNR in dB", *values]])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _correlation_table(result):
+    taps = list(next(iter(result.values())))
+    return _table(
+        ["", *taps], [[f"`{label}`", *(f"{row[tap]:.3f}" for tap in taps)] for label, row in result.items()]
+    )
+
+
+def _gram_table(result):
+    taps, rows, own = list(next(iter(result.values()))[0]), [], None
+    for label, pairs in result.items():
+        left = np.array([[pair[tap] for tap in taps] for pair in pairs])
         means = np.log(left.mean(1))
         own = means if own is None else own
         shares = means / own
         cells = np.exp([*np.log(left).mean(0), means.mean()])
         share = f"{means.sum() / own.sum():.0%} ({shares.min():.0%} to {shares.max():.0%})"
-        grams.append([f"`{label}`", *(f"{cell:.2%}" for cell in cells), share])
-    parts = [
-        f"Correlation with the teacher on {result['photographs']} photographs:",
-        _table(["", *taps], correlations),
-        "Gram losses of VGG-19 left, and how much of its own log-reduction that is (range over the pairs):",
-        _table(["optimised through", *judged, "mean", "share"], grams),
-        "A picture encoded and decoded:",
-        _table(["", *result["psnr"]], [["PSNR in dB", *(f"{dB:.1f}" for dB in result["psnr"].values())]]),
-    ]
-    return "\n\n".join(parts) + "\n"
+        rows.append([f"`{label}`", *(f"{cell:.2%}" for cell in cells), share])
+    return _table(["optimised through", *taps, "mean", "share"], rows)
 
 
 def _table(head, rows):
