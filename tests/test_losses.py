@@ -53,6 +53,11 @@ def cmd(x, s, orders=5, f=lambda x: 1 / (1 + np.exp(-x))):
     return sum(np.linalg.norm(a - b) for a, b in pairs)
 
 
+def kernel_distance(x, s, kernel):
+    a, b = flat(x), flat(s)
+    return kernel(a @ a.T).mean() + kernel(b @ b.T).mean() - 2 * kernel(a @ b.T).mean()
+
+
 def transport(x, s):
     return ((np.sort(flat(x), 0) - np.sort(flat(s), 0)) ** 2).mean()
 
@@ -108,6 +113,14 @@ TABLE = [
     ),
     ("cmd", losses.cmd(), cmd, True),
     ("cmd 3", losses.cmd(orders=3, squash=False), lambda x, s: cmd(x, s, 3, lambda x: x), True),
+    ("mmd_linear", losses.mmd_linear(), lambda x, s: kernel_distance(x, s, lambda k: k), True),
+    ("mmd_polynomial", losses.mmd_polynomial(), lambda x, s: kernel_distance(x, s, np.square), True),
+    (
+        "mmd_polynomial c",
+        losses.mmd_polynomial(c=2.0),
+        lambda x, s: kernel_distance(x, s, lambda k: (k + 2) ** 2),
+        True,
+    ),
     ("histogram", losses.histogram(), transport, True),
     ("sliced_wasserstein", losses.sliced_wasserstein(), sliced, True),
     (
@@ -126,6 +139,9 @@ TABLE = [
 ]
 ROWS = pytest.mark.parametrize("loss, formula, compares", [r[1:] for r in TABLE], ids=[r[0] for r in TABLE])
 SHAPES = [(5, 7, 3), (2, 2, 6), (1, 1, 4), (1, 8, 3), (9, 4, 2)]
+
+
+STATISTICS = losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram()
 
 
 def features(shape, seed, dtype=np.float32):
@@ -390,7 +406,7 @@ def test_samples_of_two_styles_are_pooled_by_weight():
 def test_moments_of_two_styles_are_averaged_into_those_of_both():
     a, b = features((6, 4, 3), 0), 2 + features((6, 4, 3), 1)
     both, x = np.concatenate([a, b]), features((6, 4, 3), 2)
-    for loss in (losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram(), losses.cmd()):
+    for loss in (*STATISTICS, losses.cmd(), losses.mmd_polynomial(c=1.0)):
         half = loss.blend([loss.target(a), loss.target(b)], [0.5, 0.5])
         np.testing.assert_allclose(loss.score(x, half), value(loss, x, both), rtol=1e-5)
 
@@ -398,12 +414,14 @@ def test_moments_of_two_styles_are_averaged_into_those_of_both():
 def test_order_of_positions_does_not_matter_but_to_shifts():
     x, s = features((6, 6, 3), 0), features((6, 6, 3), 1)
     mixed = np.random.default_rng(2).permutation(x.reshape(36, 3)).reshape(6, 6, 3)
-    for loss in (losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram(), losses.cmd()):
+    for loss in (*STATISTICS, losses.cmd(), losses.mmd_polynomial(c=1.0)):
         np.testing.assert_allclose(value(loss, mixed, s), value(loss, x, s), rtol=1e-4)
     waves = np.tile(features((1, 4, 3), 3), (6, 6, 1))  # of period 4 along the rows
     shift = losses.shifted_gram(shifts=(4,))
     same, mixed = value(shift, waves, np.roll(waves, 1, 1)), value(shift, waves, np.sort(waves, 1))
     assert same < 1e-10 and mixed > 1e-3
+    with pytest.raises(ValueError, match="c must be at least 0; got -1"):
+        losses.mmd_polynomial(c=-1)
     with pytest.raises(ValueError, match="orders must be at least 1; got 0"):
         losses.cmd(orders=0)
     for shifts in ((), (0, 4)):

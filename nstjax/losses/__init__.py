@@ -8,6 +8,7 @@ from nstjax.losses.base import Loss
 from nstjax.losses.cmd import cmd
 from nstjax.losses.feature import feature, feature_deep_photo, feature_sum
 from nstjax.losses.gram import gram, gram_l1_normalised
+from nstjax.losses.mmd import mmd_linear, mmd_polynomial
 from nstjax.losses.shifted_gram import shifted_gram
 from nstjax.losses.statistics import correlation, covariance, mean_std
 from nstjax.losses.tv import tv_anisotropic, tv_corner, tv_isotropic, tv_nine_point
@@ -25,6 +26,8 @@ __all__ = [
     "gram_l1_normalised",
     "histogram",
     "mean_std",
+    "mmd_linear",
+    "mmd_polynomial",
     "shifted_gram",
     "sliced_wasserstein",
     "tv_anisotropic",
