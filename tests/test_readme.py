@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from nstjax import io, weights
+from nstjax import io, losses, weights
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -27,6 +27,11 @@ def test_configs_pictures_weights_and_files_exist():
     assert all(f"`{name}`" in sets for name in weights.NAMES)
     for path in re.findall(r"\]\(([^)#]+)\)|`((?:docs|nstjax|tests)/[\w./]+)`", README):
         assert (ROOT / "".join(path)).exists(), path
+
+
+def test_every_loss_is_listed():
+    table = README.split("| `nstjax.losses` |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", table)) == set(losses.__all__) - {"Loss"}
 
 
 def test_every_make_target_that_is_named_exists():
