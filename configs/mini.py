@@ -7,14 +7,21 @@ maps to; then come the decoders. Each part is a run folder, goes on where it was
 curve in metrics.jsonl. Two files come out: copy them to nstjax/trained and their SHA-256, which the
 command prints, to nstjax/weights.py. `python -m experiments.fidelity` says what they are worth.
 
-Expect, on two CPU cores: 26 minutes for blocks 1 to 3, 38 for 4 and 5, 16 for the decoders. The curve
-it gave, squared errors of the mapped features and of their Gram matrices as shares of the teacher's:
+Expect, on two CPU cores: 26 minutes for blocks 1 to 3, 38 for 4 and 5; for the decoders 27 when they
+were trained two at a time beside other load. The curve it gave, squared errors of the mapped features and of their Gram matrices as shares of the teacher's:
 
   step   relu1_1      relu2_1      relu3_1          step   relu4_1      relu4_2      relu5_1
    200   .15 / .061   .37 / .186   .60 / .478        600   .32 / .216   .39 / .238   .56 / .505
    600   .07 / .026   .28 / .119   .48 / .326       1400   .28 / .175   .33 / .194   .47 / .367
   1400   .05 / .018   .23 / .081   .40 / .233       3000   .22 / .104   .27 / .120   .38 / .250
   2500   .05 / .016   .21 / .060   .35 / .167       5000   .20 / .068   .24 / .077   .34 / .182
+
+and of the decoders, mean squared errors of the pixels and relative ones of the features:
+
+  of all steps   decoder1      decoder2      decoder3      decoder4      decoder5
+  a quarter      .015 / .20    .008 / .11    .018 / .38    .035 / .63    .054 / .72
+  half           .004 / .06    .006 / .07    .015 / .30    .031 / .57    .047 / .63
+  all            .001 / .02    .005 / .05    .012 / .23    .027 / .50    .039 / .55
 
 Argument: `seed=1` for another run of the recipe; `smoke`.
 """

@@ -81,7 +81,7 @@ SHIPPED = {
     "mini": "882162c538c234934de59efd4d2cc7897e3f4e0ed948d7b456032e833f0a97e3",
 }
 SHIPPED_DECODERS = {
-    "mini": "ca3de2e09c231b6b1a2300df94768307ffc4001c38e8dba273739fc711cb8ff8",
+    "mini": "c4aa24321e8b6f03804f02505b2cb41cc20a09b84c14123058e9758fe0425f1b",
 }
 RANDOM = {
     "random": vgg.WIDTHS,
