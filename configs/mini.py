@@ -8,7 +8,8 @@ curve in metrics.jsonl. Two files come out: copy them to nstjax/trained and thei
 command prints, to nstjax/weights.py. `python -m experiments.fidelity` says what they are worth.
 
 Expect, on two CPU cores: 26 minutes for blocks 1 to 3, 38 for 4 and 5; for the decoders 27 when they
-were trained two at a time beside other load. The curve it gave, squared errors of the mapped features and of their Gram matrices as shares of the teacher's:
+were trained two at a time beside other load. The curve it gave, squared errors of the mapped features
+and of their Gram matrices as shares of the teacher's:
 
   step   relu1_1      relu2_1      relu3_1          step   relu4_1      relu4_2      relu5_1
    200   .15 / .061   .37 / .186   .60 / .478        600   .32 / .216   .39 / .238   .56 / .505
