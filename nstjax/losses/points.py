@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 
 class Points(NamedTuple):
@@ -62,7 +61,7 @@ def squared_transport(values, weights, target, target_weights):
     order, target_order = jnp.argsort(values), jnp.argsort(target)
     if weights is None:
         share = 1 / n
-        middle = (np.arange(n) + 0.5) / n
+        middle = (jnp.arange(n, dtype=values.dtype) + 0.5) / n
     else:
         share = normalised(Points(values[:, None], weights))[order]
         middle = jnp.cumsum(share) - share / 2
@@ -70,7 +69,7 @@ def squared_transport(values, weights, target, target_weights):
         ends = jnp.cumsum(normalised(Points(target[:, None], target_weights))[target_order])
         rank = jnp.searchsorted(ends, middle)
     elif weights is None:
-        rank = ((2 * np.arange(n) + 1) * m - 1) // (2 * n)
+        rank = jnp.asarray([((2 * i + 1) * m - 1) // (2 * n) for i in range(n)])  # exact, as float32 is not
     else:
         rank = jnp.ceil(middle * m).astype(int) - 1
     quantiles = target[target_order][jnp.clip(rank, 0, m - 1)]
