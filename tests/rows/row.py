@@ -1,0 +1,38 @@
+"""A row of the shared table, and what tests of losses work on."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from nstjax import losses
+
+
+class Row(NamedTuple):
+    """A loss and an independent transcription of it in float64, straight from its source.
+
+    Attributes:
+      name: the factory's, and whatever tells its arguments.
+      loss: a `Loss`.
+      formula: f(x, target features) -> float, of [h, w, c] arrays.
+      compares: whether it compares with its target, and is 0 there.
+    """
+
+    name: str
+    loss: losses.Loss
+    formula: Callable
+    compares: bool = True
+
+
+def flat(x):
+    return x.reshape(-1, x.shape[-1])
+
+
+def features(shape, seed, dtype=np.float32):
+    # Shifted off zero so that no factory's value is small by accident.
+    return (np.random.default_rng(seed).normal(size=shape) + 0.3).astype(dtype)
+
+
+def value(loss, x, s, where=None, target_where=None):
+    return loss.score(x, loss.target(s, where=target_where), where=where, key=jax.random.key(0))

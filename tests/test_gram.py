@@ -1,0 +1,115 @@
+"""Gram losses: by hand, and the conventions of published code to the factor."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rows import features, flat, value
+
+from nstjax import losses
+from nstjax.losses.gram import CONVENTIONS, gram_matrix
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_conventions_are_what_the_code_computes(name):
+    """Each source's own formula, transcribed with its own Gram matrix and its own loss."""
+    shape, stride = (6, 4, 5), 2
+    x, s = features(shape, 0), features(shape, 1)
+    where = np.random.default_rng(2).integers(0, 2, shape[:2]).astype(np.float32)
+    n, c, area = shape[0] * shape[1], shape[2], shape[0] * shape[1] * stride**2
+    f, g = flat(x).astype(float), flat(s).astype(float)
+    d = f.T @ f - g.T @ g
+    masked = f * where.reshape(-1, 1)
+    masked_s = g * where.reshape(-1, 1)
+    cover = where.mean()
+    d_photo = (masked.T @ masked - masked_s.T @ masked_s) / (c * n * cover)
+    d_shift = (f - 1).T @ (f - 1) - (g - 1).T @ (g - 1)
+    expected = {
+        "gatys2016": (d**2).sum() / (4 * c**2 * n**2),
+        "deep_textures": 0.25 * ((d / n) ** 2).sum() / c**2,
+        "neural_image_synthesis": ((d / n) ** 2).mean(),
+        "neural_style": ((d / (c * n)) ** 2).mean(),
+        "fast_neural_style": ((d / (c * n)) ** 2).mean(),
+        "johnson2016": ((d / (c * n)) ** 2).sum(),
+        "deep_photo": (d_photo**2).mean() * cover,
+        "neural_texture_synthesis": (d**2).mean(),
+        "titu1994": (d_shift**2).sum() / (4 * 3**2 * area**2),
+    }[name]
+    loss = losses.gram(convention=name, shift=-1.0 if name == "titu1994" else 0.0, stride=stride)
+    where = where if name == "deep_photo" else None
+    np.testing.assert_allclose(value(loss, x, s, where, where), expected, rtol=1e-5)
+
+
+def test_convention_factors_are_those_of_the_table():
+    x, s = features((6, 4, 5), 0), features((6, 4, 5), 1)
+    n, c, base = 24, 5, float(value(losses.gram(), x, s))
+    factors = {
+        "gatys2016": 1 / 4,
+        "deep_textures": 1 / 4,
+        "neural_image_synthesis": 1,
+        "neural_style": 1 / c**2,
+        "fast_neural_style": 1 / c**2,
+        "johnson2016": 1,
+        "neural_texture_synthesis": n**2,
+    }
+    for name, factor in factors.items():
+        ours = value(losses.gram(convention=name), x, s)
+        np.testing.assert_allclose(ours, factor * base, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"convention must be one of gatys2016, .*; got 'gatys'"):
+        losses.gram(convention="gatys")
+
+
+def test_gram_by_hand():
+    constant = jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), (4, 5, 3))
+    np.testing.assert_allclose(gram_matrix(constant), [[1, 2, 3], [2, 4, 6], [3, 6, 9]], rtol=1e-6)
+    x, s = features((4, 6, 3), 0), features((5, 5, 3), 1)
+    np.testing.assert_allclose(gram_matrix(np.tile(x, (2, 3, 1))), gram_matrix(x), rtol=1e-5)
+    np.testing.assert_allclose(gram_matrix(3 * x), 9 * gram_matrix(x), rtol=1e-5)
+    twice = value(losses.gram(), 2 * x, 2 * s)
+    np.testing.assert_allclose(twice, 16 * value(losses.gram(), x, s), rtol=1e-5)
+    permuted = np.random.default_rng(0).permutation(flat(x)).reshape(x.shape)
+    np.testing.assert_allclose(value(losses.gram(), permuted, s), value(losses.gram(), x, s), rtol=1e-5)
+    assert np.linalg.eigvalsh(gram_matrix(x)).min() > -1e-6
+    # Gatys' ambiguity: a constant and a coin have one Gram matrix.
+    coin = jnp.indices((4, 4)).sum(0)[..., None] % 2 * 1.0
+    assert value(losses.gram(), coin, jnp.full_like(coin, 0.5**0.5)) < 1e-12
+
+
+def test_a_gram_matrix_has_the_derivatives_of_the_product():
+    rng = np.random.default_rng(0)
+    x, mask = jnp.asarray(rng.normal(size=(5, 4, 3))), jnp.asarray(rng.uniform(size=(5, 4)))
+
+    def ours(x, mask):
+        return jnp.sum(jnp.sin(gram_matrix(x, where=mask)))
+
+    def plain(x, mask):
+        products = jnp.einsum("hwc,hwd,hw->cd", x, x, mask, precision="highest")
+        return jnp.sum(jnp.sin(products / jnp.sum(mask)))
+
+    for derivative in (jax.grad, jax.jacfwd, jax.hessian):
+        found, expected = (derivative(f, (0, 1))(x, mask) for f in (ours, plain))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected)
+    inside = jax.grad(lambda x: ours(x, mask > 0.5))(x)
+    np.testing.assert_array_equal(inside[mask <= 0.5], 0)
+
+
+def test_gatys_gradients_are_those_of_the_paper():
+    x, s = np.maximum(features((4, 5, 3), 0), 0), np.maximum(features((4, 5, 3), 1), 0)
+    n, c, f = 20, 3, flat(x)
+    gradient = jax.grad(lambda x: value(losses.gram(convention="gatys2016"), x, s))(x)
+    expected = f @ (f.T @ f - flat(s).T @ flat(s)) / (c**2 * n**2)
+    np.testing.assert_allclose(flat(np.asarray(gradient)), expected, rtol=1e-4, atol=1e-7)  # float32
+    gradient = jax.grad(lambda x: value(losses.feature_sum(), x, s))(x)
+    np.testing.assert_allclose(gradient, x - s, rtol=1e-5)
+
+
+def test_a_detached_gram_has_the_value_and_no_gradient():
+    """The failure that plateaus: statistics computed outside the graph. Equal values prove nothing."""
+    attached = losses.gram()
+    detached = losses.Loss(
+        attached.target, lambda x, t, **kw: attached.score(jax.lax.stop_gradient(x), t, **kw)
+    )
+    x, s = features((4, 5, 3), 0), features((4, 5, 3), 1)
+    assert value(attached, x, s) == value(detached, x, s) > 0
+    assert not jax.grad(lambda x: value(detached, x, s))(x).any()
+    assert jnp.abs(jax.grad(lambda x: value(attached, x, s))(x)).max() > 1e-3

@@ -1,0 +1,57 @@
+"""Losses on sorted features: by hand, ties, and of several styles."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rows import features, value
+from rows.transport import transport
+
+from nstjax import losses
+
+
+def test_transport_by_hand():
+    constant = np.full((4, 4, 1), 0.5**0.5, np.float32)
+    coin = np.indices((4, 4)).sum(0)[..., None] % 2 * np.float32(1)
+    np.testing.assert_allclose(value(losses.histogram(), constant, coin), 1 - 0.5**0.5, rtol=1e-5)
+    x, s = features((5, 5, 3), 0), features((5, 5, 3), 1)
+    # Every value three times over is the same distribution, and so is a picture beside itself.
+    for loss in (losses.histogram(), losses.sliced_wasserstein()):
+        plain = value(loss, x, s)
+        np.testing.assert_allclose(value(loss, x, np.tile(s, (3, 1, 1))), plain, rtol=1e-5)
+        np.testing.assert_allclose(value(loss, np.tile(x, (3, 1, 1)), s), plain, rtol=1e-5)
+        np.testing.assert_allclose(
+            value(loss, x[..., :1], s[..., :1]), transport(x[..., :1], s[..., :1]), rtol=1e-4
+        )
+    # Of 2 and of 3 points: quantiles at 1/4 and 3/4 are the first and the last.
+    two, three = np.array([0.0, 10]).reshape(1, 2, 1), np.array([5.0, 1, 4]).reshape(1, 3, 1)
+    assert value(losses.histogram(), two, three) == (1 + 25) / 2
+    by = np.array([1, -2, 2], np.float32)
+    cost = value(losses.sliced_wasserstein(directions=20000), x + by, x)
+    np.testing.assert_allclose(cost, by @ by / 3, rtol=0.02)
+    with pytest.raises(ValueError, match="directions must be at least 1; got 0"):
+        losses.sliced_wasserstein(directions=0)
+
+
+def test_equal_values_are_ranked_at_random():
+    x, s = jnp.zeros((32, 32, 1)), features((32, 32, 1), 0)
+    push = jax.grad(lambda x, key: losses.histogram().score(x, losses.histogram().target(s), key=key))
+    first, second = (np.asarray(push(x, jax.random.key(seed)))[..., 0] for seed in range(2))
+    assert not np.array_equal(first, second)
+    for gradient in (first, second):  # no raster: rows and columns get what they would by chance
+        assert np.abs(gradient.mean(0)).max() < 5 * gradient.std() / 32**0.5 + abs(gradient.mean())
+        assert np.abs(gradient.mean(1)).max() < 5 * gradient.std() / 32**0.5 + abs(gradient.mean())
+
+
+def test_samples_of_two_styles_are_pooled_by_weight():
+    a, b = features((6, 4, 3), 0), 2 + features((4, 3, 3), 1)
+    x = features((8, 4, 3), 2)  # the middle of no share is where two values of the style meet
+    for loss in (losses.histogram(), losses.sliced_wasserstein()):
+        targets = [loss.target(a), loss.target(b)]
+        both = np.concatenate([a.reshape(24, 3), *[b.reshape(12, 3)] * 2])[None]  # each counts alike
+        pooled = loss.blend(targets, [0.5, 0.5])
+        key = jax.random.key(0)
+        np.testing.assert_allclose(loss.score(x, pooled, key=key), value(loss, x, both), rtol=1e-5)
+        np.testing.assert_allclose(
+            loss.score(x, loss.blend(targets, [1.0, 0.0]), key=key), value(loss, x, a), rtol=1e-5
+        )
