@@ -58,3 +58,15 @@ def test_order_of_positions_does_not_matter_but_to_shifts():
     for shifts in ((), (0, 4)):
         with pytest.raises(ValueError, match="shifts must be positions above 0"):
             losses.shifted_gram(shifts=shifts)
+
+
+def test_a_cross_gram_is_a_block_of_the_gram_of_both_layers():
+    x, s = features((5, 4, 5), 0), features((6, 7, 5), 1)
+    whole = losses.gram().target(x)
+    np.testing.assert_allclose(losses.cross_gram(split=2).target(x), whole[:2, 2:], rtol=1e-5)
+    blocks = [(losses.gram().target(x) - losses.gram().target(s))[:2, 2:]]
+    np.testing.assert_allclose(value(losses.cross_gram(split=2), x, s), np.square(blocks).mean(), rtol=1e-5)
+    with pytest.raises(ValueError, match="split must be below the number of channels, 5; got 5"):
+        losses.cross_gram(split=5).target(x)
+    with pytest.raises(ValueError, match="split must be at least 1; got 0"):
+        losses.cross_gram(split=0)

@@ -1,7 +1,9 @@
 """Content and picture losses by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from rows import features, value
 
 from nstjax import losses
@@ -27,3 +29,52 @@ def test_total_variation_by_hand():
         x = features((5, 6, 3), 0)
         np.testing.assert_allclose(value(loss, x + 5, x), value(loss, x, x), rtol=1e-4)  # float32
         np.testing.assert_allclose(value(loss, 3 * x, x), 9 * value(loss, x, x), rtol=1e-5)
+
+
+def test_laplacian_by_hand():
+    rows, columns = jnp.indices((12, 16)).astype(jnp.float32)
+    parabola, plane = (rows**2 + columns**2)[..., None], (2 * rows - columns)[..., None]
+    for pool, wanted in ((1, -4.0), (2, -16.0), (4, -64.0)):  # of x^2 + y^2: -4 p^2 once pooled
+        loss = losses.laplacian(pool=pool, pixel_range=1.0)
+        np.testing.assert_allclose(loss.target(parabola)[1:-1, 1:-1], wanted, rtol=1e-4)  # float32
+        np.testing.assert_allclose(loss.target(plane)[1:-1, 1:-1], 0, atol=1e-4)
+        np.testing.assert_array_equal(loss.target(jnp.ones((12, 16, 3))), 0)
+        cut = value(loss, features((13, 18, 3), 0)[:12, :16], jnp.zeros((12, 16, 3)))
+        if pool > 1:  # what fills no block counts for nothing
+            odd = value(loss, features((13, 18, 3), 0)[:, :17], jnp.zeros((13, 17, 3)))
+            np.testing.assert_allclose(odd, cut, rtol=1e-5)
+    assert value(losses.laplacian(pool=8), jnp.ones((4, 4, 3)), jnp.zeros((4, 4, 3))) == 0
+    x, s = features((8, 8, 3), 0), features((8, 8, 3), 1)
+    half = jnp.zeros((8, 8)).at[:4].set(1)
+    top = value(losses.laplacian(pool=2), x[:4], s[:4])
+    np.testing.assert_allclose(value(losses.laplacian(pool=2), x, s, half, half), top, rtol=1e-5)
+    with pytest.raises(ValueError, match="pool must be at least 1; got 0"):
+        losses.laplacian(pool=0)
+
+
+def test_colour_histogram_by_hand():
+    grey = jnp.full((4, 4, 3), 0.3)
+    linear, squared = losses.colour_histogram(), losses.colour_histogram(bins=11, distance="l2")
+    histogram = squared.target(grey + jnp.array([0, 0.05, 1]))
+    np.testing.assert_allclose(histogram.sum(0), 1, rtol=1e-6)
+    np.testing.assert_allclose(histogram[3:5, 1], 0.5, rtol=1e-4)
+    assert histogram[-1, 2] == 1  # beyond the range counts as its end
+    # The one is how far a colour moved, the other that it did.
+    for by in (0.1, 0.37, 0.7):
+        np.testing.assert_allclose(value(linear, grey + by, grey), by, rtol=1e-4)
+        np.testing.assert_allclose(value(squared, grey + round(by, 1), grey), 2, rtol=1e-4)
+    for bound, sign in ((0.0, -1), (1.0, 1)):  # projected pixels lie exactly there, and can leave
+        slope = jax.grad(lambda x: value(linear, x, grey))(jnp.full((4, 4, 3), bound))
+        np.testing.assert_allclose(slope.sum(), sign, rtol=1e-4)
+    with pytest.raises(ValueError, match="bins must be at least 2; got 1"):
+        losses.colour_histogram(bins=1)
+    with pytest.raises(ValueError, match="distance must be one of l2, cumulative; got 'l1'"):
+        losses.colour_histogram(distance="l1")
+
+
+def test_value_range_by_hand():
+    x = jnp.array([[[-1.0, 0.5, 3.0]]])
+    np.testing.assert_allclose(value(losses.value_range(), x, x), (1 + 4) / 3, rtol=1e-6)
+    np.testing.assert_allclose(value(losses.value_range(low=-1, high=1), x, x), 4 / 3, rtol=1e-6)
+    with pytest.raises(ValueError, match="low must be below high; got 1 and 0"):
+        losses.value_range(low=1, high=0)

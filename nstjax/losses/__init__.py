@@ -6,8 +6,11 @@ variation are ordinary losses.
 
 from nstjax.losses.base import Loss
 from nstjax.losses.cmd import cmd
+from nstjax.losses.colour import colour_histogram, value_range
+from nstjax.losses.cross_gram import cross_gram
 from nstjax.losses.feature import feature, feature_deep_photo, feature_sum
 from nstjax.losses.gram import gram, gram_l1_normalised
+from nstjax.losses.laplacian import laplacian
 from nstjax.losses.mmd import mmd_linear, mmd_polynomial
 from nstjax.losses.shifted_gram import shifted_gram
 from nstjax.losses.statistics import correlation, covariance, mean_std
@@ -17,14 +20,17 @@ from nstjax.losses.wasserstein import histogram, sliced_wasserstein
 __all__ = [
     "Loss",
     "cmd",
+    "colour_histogram",
     "correlation",
     "covariance",
+    "cross_gram",
     "feature",
     "feature_deep_photo",
     "feature_sum",
     "gram",
     "gram_l1_normalised",
     "histogram",
+    "laplacian",
     "mean_std",
     "mmd_linear",
     "mmd_polynomial",
@@ -34,4 +40,5 @@ __all__ = [
     "tv_corner",
     "tv_isotropic",
     "tv_nine_point",
+    "value_range",
 ]

@@ -56,6 +56,11 @@ def shifted(x, s, shifts=(1, 3)):
     return np.mean([((a - b) ** 2).mean() for a, b in zip(matrices(x), matrices(s), strict=True)])
 
 
+def between(x, s):
+    first, second = ((flat(i)[:, :1].T @ flat(i)[:, 1:]) / len(flat(i)) for i in (x, s))
+    return ((first - second) ** 2).mean()
+
+
 ROWS = (
     Row("gram", losses.gram(), gram_n),
     Row("gram shifted", losses.gram(shift=-1.0), lambda x, s: gram_n(x - 1, s - 1)),
@@ -74,4 +79,5 @@ ROWS = (
         lambda x, s: kernel_distance(x, s, lambda k: (k + 2) ** 2),
     ),
     Row("shifted_gram", losses.shifted_gram(shifts=(1, 3)), shifted),
+    Row("cross_gram", losses.cross_gram(split=1), between),
 )

@@ -1,0 +1,43 @@
+"""Gram matrices between the features of two layers."""
+
+import jax.numpy as jnp
+
+from nstjax.losses.base import Loss, inverse_area, zero_if_empty
+
+
+def cross_gram(*, split):
+    r"""Squared distance between matrices of co-activations of two layers.
+
+    .. math:: \frac{1}{C_1 C_2} \sum_{ij} (G_{ij} - G'_{ij})^2, \quad G = \frac1N F_1^T F_2
+
+    Each matrix is divided by its own number of positions; a mean over its C_1 C_2 entries. F_1 is the
+    first `split` channels of the features, F_2 the others: read it at a tap such as `relu2_1+relu1_1`,
+    which is the features of relu2_1 and, resized to them, those of relu1_1.
+
+    Args:
+      split: C_1, above 0; features must have more channels.
+
+    References:
+      Novak & Nikulin 2016, sec. 3.5, https://arxiv.org/abs/1605.04603
+      Yeh & Tang 2018, https://arxiv.org/abs/1803.09781
+
+    >>> import jax.numpy as jnp
+    >>> loss, x = cross_gram(split=1), jnp.ones((4, 4, 3))
+    >>> float(loss.score(2 * x, loss.target(x)))
+    9.0
+    """
+    if split < 1:
+        raise ValueError(f"split must be at least 1; got {split}")
+
+    def target(x, *, where=None):
+        if x.shape[-1] <= split:
+            raise ValueError(f"split must be below the number of channels, {x.shape[-1]}; got {split}")
+        weighted = x if where is None else x * where[..., None]
+        first, second = (a.reshape(-1, a.shape[-1]) for a in (weighted[..., :split], x[..., split:]))
+        return jnp.matmul(first.T, second, precision="highest") * inverse_area(x, where)
+
+    def score(x, matrix, *, where=None, key=None):
+        difference = target(x, where=where) - matrix
+        return zero_if_empty(jnp.mean(jnp.square(difference)), x, where)
+
+    return Loss(target=target, score=score)
