@@ -21,8 +21,12 @@ def default_config():
       optimizer, optimizer_args, schedule, schedule_args, project, ema: see `nstjax.optimize.Plan`.
       learning_rate: unset for the optimiser's usual: 1 for lbfgs (a factor on its first guess of a
         step), 0.02 for all others.
-      terms: name → {loss, taps, weight, tap_weights, reference, hyper-parameters of the loss};
-        `tap_weights` multiplies `weight` tap by tap where it is given.
+      terms: name → {loss, taps, weight, tap_weights, reference, limit, normalise, hyper-parameters of the
+        loss}; `tap_weights` multiplies `weight` tap by tap where it is given; `limit` and `normalise`
+        are those of `nstjax.control.Control`; a tap "a+b" is the features of a and, resized to them, of b.
+      calibrate: "" or what is divided by the norm of its gradient at a fixed picture, the content (else
+        the style) under noise: the score of each of the "taps", or the sum over them of each of the
+        "terms". A weight is then that norm, whatever the loss.
       stages: () or coarse-to-fine stages, each a dict of `size`, `steps` and whatever else differs.
       steps_per_call: steps in one compiled call: how often progress is shown.
     """
@@ -48,6 +52,7 @@ def default_config():
     config.project = True
     config.ema = 0.0
     config.terms = ml_collections.ConfigDict()
+    config.calibrate = ""
     config.stages = ()
     config.steps_per_call = 10
     config.log_every = 10
@@ -57,11 +62,18 @@ def default_config():
     return config
 
 
-def term(loss, taps, *, reference="style", weight=1.0, tap_weights=(), **hyper):
+def term(loss, taps, *, reference="style", weight=1.0, tap_weights=(), limit=0.0, normalise="", **hyper):
     """A term of an objective as a ConfigDict."""
-    taps = (taps,) if isinstance(taps, str) else tuple(taps)
-    fields = {"loss": loss, "taps": taps, "reference": reference, "weight": float(weight)}
-    return ml_collections.ConfigDict(fields | {"tap_weights": tuple(tap_weights)} | hyper)
+    fields = {
+        "loss": loss,
+        "taps": (taps,) if isinstance(taps, str) else tuple(taps),
+        "reference": reference,
+        "weight": float(weight),
+        "tap_weights": tuple(tap_weights),
+        "limit": float(limit),
+        "normalise": normalise,
+    }
+    return ml_collections.ConfigDict(fields | hyper)
 
 
 def parse_arg(arg, **defaults):

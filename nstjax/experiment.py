@@ -10,14 +10,28 @@ import jax
 import jax.numpy as jnp
 
 from nstjax import checks, io, losses, memory, vgg, weights
+from nstjax.control import FREE, NORMS, Control
 from nstjax.errors import UserError, nearest
-from nstjax.objective import Objective, Term, make_targets, term_weights
+from nstjax.objective import (
+    Objective,
+    Term,
+    gradient_norms,
+    make_targets,
+    single_taps,
+    term_gradient_norms,
+    term_weights,
+)
 from nstjax.optimize import Plan
 from nstjax.provenance import describe
 
 MEAN_GREY = (0.485, 0.458, 0.408)
 LEARNING_RATE = {"lbfgs": 1.0}
-_TERM_KEYS = ("loss", "taps", "reference", "weight", "tap_weights")
+_TERM_KEYS = ("loss", "taps", "reference", "weight", "tap_weights", "limit", "normalise")
+CALIBRATIONS = {
+    "taps": jax.jit(gradient_norms, static_argnums=0),
+    "terms": jax.jit(term_gradient_norms, static_argnums=0),
+}
+_CALIBRATION_NOISE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +101,11 @@ def load(config):
     stage_configs = checks.stages(config)
     for stage in stage_configs:
         checks.values(stage)
-        build_terms(stage.terms)
-        _plan(stage)
+        if stage.calibrate not in ("", *CALIBRATIONS):
+            raise UserError(
+                f"calibrate {stage.calibrate!r} is unknown{nearest(stage.calibrate, CALIBRATIONS)}"
+            )
+        _check_control(build_terms(stage.terms), _plan(stage))
     content = io.load_picture(config.content) if config.content else None
     styles = tuple(io.load_picture(name) for name in _style_names(config.style))
     if config.style_weights and len(config.style_weights) != len(styles):
@@ -104,12 +121,13 @@ def load(config):
     for stage in stage_configs:
         for name, term in stage.terms.items():
             try:
-                vgg.check_taps(term.taps, reachable, f"the weights {experiment.weights.label}")
+                source = f"the weights {experiment.weights.label}"
+                vgg.check_taps(single_taps(term.taps), reachable, source)
             except ValueError as error:
                 raise UserError(f"terms.{name}.taps: {error}") from None
             if not (content if term.reference == "content" else styles):
                 raise UserError(f"terms.{name} compares with the {term.reference}, which is empty")
-        taps = {tap for term in stage.terms.values() for tap in term.taps}
+        taps = single_taps(tap for term in stage.terms.values() for tap in term.taps)
         params = experiment.weights.params
         memory.check("size", canvas(experiment, stage), params, taps, backward=True)
         for picture in styles:
@@ -138,18 +156,48 @@ def make_stage(experiment, index):
         for name, term in config.terms.items()
     }
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    objective = Objective(encoder.apply, terms)
     targets = _targets(encoder.apply, encoder.params, terms, used)
+    problem = (encoder.params, targets, term_weights(terms, per_tap), key)
     return Stage(
         shape=shape,
         steps=config.steps,
         plan=_plan(config),
-        objective=Objective(encoder.apply, terms),
+        objective=objective,
         learning_rate=_learning_rate(config),
-        problem=(encoder.params, targets, term_weights(terms, per_tap), key),
+        problem=_calibrated(experiment, config, objective, problem) if config.calibrate else problem,
     )
 
 
 _targets = jax.jit(make_targets, static_argnames=("apply", "terms"))
+
+
+def _calibrated(experiment, config, objective, problem):
+    """A problem whose weights are divided by gradient norms at a fixed picture.
+
+    Raises:
+      UserError: for a term that has no gradient there.
+    """
+    params, targets, weights, key = problem
+    picture = experiment.content or experiment.styles[0]
+    shape = canvas(experiment, config)
+    noise = _CALIBRATION_NOISE * jax.random.normal(jax.random.key(0), (*shape, 3))
+    image = jnp.asarray(io.resize(picture.pixels, *shape)) + noise
+    profile = {name: term.tap_weights or 1.0 for name, term in config.terms.items()}
+    profile = term_weights(objective.terms, profile)
+    measure = CALIBRATIONS[config.calibrate]
+    norms = measure(objective, image, params, targets, profile, key)
+    for name, norm in norms.items():
+        if not 0 < norm < jnp.inf:
+            raise UserError(
+                f"calibrate: the gradient of {name} at the noisy picture has norm {norm}; expected one "
+                "above 0, to divide by"
+            )
+    scaled = {
+        name: {tap: w / norms.get(f"{name}/{tap}", norms.get(name)) for tap, w in taps.items()}
+        for name, taps in weights.items()
+    }
+    return params, targets, scaled, key
 
 
 def initial_image(experiment, config):
@@ -162,6 +210,15 @@ def initial_image(experiment, config):
         return jnp.asarray(io.resize(experiment.content.pixels, *shape))
     picture = experiment.styles[0] if config.init == "style" else experiment.initial
     return jnp.asarray(io.resize_to_cover(picture.pixels, *shape))
+
+
+def _check_control(terms, plan):
+    for term in terms:
+        if plan.is_lbfgs and term.control != FREE:
+            raise UserError(
+                f"terms.{term.name} controls its gradient, which then is not that of the value, as the line "
+                "search of lbfgs needs; expected another optimizer, such as adam"
+            )
 
 
 def _load_initial(config, content, styles):
@@ -225,8 +282,19 @@ def build_terms(terms):
             loss = _loss(term.loss, tuple(sorted(hyper.items())))
         except ValueError as error:
             raise UserError(f"terms.{name}: {error}") from None
-        built.append(Term(name, loss, tuple(term.taps), term.reference))
+        built.append(Term(name, loss, tuple(term.taps), term.reference, _control(name, term)))
     return tuple(built)
+
+
+def _control(name, term):
+    checks.numbers(f"terms.{name}.limit", (term.limit,))
+    if term.limit < 0:
+        raise UserError(f"terms.{name}.limit must be at least 0; got {term.limit}")
+    if term.normalise not in ("", *NORMS):
+        raise UserError(
+            f"terms.{name}.normalise {term.normalise!r} is unknown{nearest(term.normalise, NORMS)}"
+        )
+    return Control(term.limit, term.normalise)
 
 
 @functools.cache

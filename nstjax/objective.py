@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
+from nstjax.control import FREE, Control, controlled
 from nstjax.losses import Loss
 
 
@@ -16,21 +17,39 @@ class Term:
     Attributes:
       name: of the term in reports, e.g. "style".
       loss: a `Loss`.
-      taps: names of the encoder's taps, or "image" for the picture itself.
+      taps: names of the encoder's taps, or "image" for the picture itself. "a+b" is the features of a
+        and, resized to them and concatenated, those of b.
       reference: which reference the targets come from: "content" or "style".
+      control: of the gradient at the features of each tap.
     """
 
     name: str
     loss: Loss
     taps: tuple[str, ...]
     reference: str
+    control: Control = FREE
+
+
+def single_taps(taps):
+    """The taps that composite ones such as "relu2_1+image" are made of, each once."""
+    return tuple(dict.fromkeys(part for tap in taps for part in tap.split("+")))
 
 
 def extract(apply, params, image, taps):
     """Features {tap: [h, w, c]} of an image [H, W, 3]; the tap "image" is the image."""
-    network_taps = tuple(dict.fromkeys(tap for tap in taps if tap != "image"))
+    network_taps = tuple(tap for tap in single_taps(taps) if tap != "image")
     features = apply(params, image, network_taps) if network_taps else {}
-    return {**features, "image": image}
+    features = {**features, "image": image}
+    return {tap: _concatenated([features[part] for part in tap.split("+")]) for tap in taps}
+
+
+def _concatenated(features):
+    """Maps [h, w, c] side by side, those after the first resized to it bilinearly."""
+    first, *others = features
+    if not others:
+        return first
+    resized = [jax.image.resize(x, (*first.shape[:2], x.shape[-1]), "linear") for x in others]
+    return jnp.concatenate([first, *resized], -1)
 
 
 def make_targets(apply, params, terms, references):
@@ -101,27 +120,42 @@ class Objective:
         for i, term in enumerate(self.terms):
             term_key = jax.random.fold_in(key, i)
             for tap in term.taps:
-                value = term.loss.score(features[tap], targets[term.name][tap], key=term_key)
+                weight = weights[term.name][tap]
+                x = controlled(features[tap], term.control, weight)
+                value = term.loss.score(x, targets[term.name][tap], key=term_key)
                 report[f"{term.name}/{tap}"] = value
-                total += weights[term.name][tap] * value
+                total += weight * value
         return total, report
 
 
 def gradient_norms(objective, image, params, targets, weights, key):
-    """{"term/tap": L2 norm of the gradient of the raw score with respect to the image}."""
+    """{"term/tap": L2 norm of the gradient of the raw score, uncontrolled, with respect to the image}."""
+    taps = [(term.name, tap) for term in objective.terms for tap in term.taps]
+    sums = {f"{name}/{tap}": {f"{name}/{tap}": 1.0} for name, tap in taps}
+    return _norms(objective, image, params, targets, key, sums)
 
-    def scores(image):
-        return objective(image, params, targets, weights, key)[1]
 
-    report, pullback = jax.vjp(scores, image)
-    names = list(report)
+def term_gradient_norms(objective, image, params, targets, weights, key):
+    """{term: L2 norm of the gradient of its weighted sum over taps, uncontrolled}, as `gradient_norms`."""
+    sums = {
+        term.name: {f"{term.name}/{tap}": weights[term.name][tap] for tap in term.taps}
+        for term in objective.terms
+    }
+    return _norms(objective, image, params, targets, key, sums)
 
-    def norm(one_hot):
-        (gradient,) = pullback(dict(zip(names, one_hot, strict=True)))
+
+def _norms(objective, image, params, targets, key, sums):
+    """Gradient norms of weighted sums of scores, {name: {"term/tap": weight}}."""
+    free = Objective(objective.apply, tuple(dataclasses.replace(t, control=FREE) for t in objective.terms))
+    nothing = {t.name: dict.fromkeys(t.taps, 0.0) for t in objective.terms}
+    report, pullback = jax.vjp(lambda image: free(image, params, targets, nothing, key)[1], image)
+    rows = [jnp.stack([jnp.asarray(s.get(k, 0.0), image.dtype) for k in report]) for s in sums.values()]
+
+    def norm(row):
+        (gradient,) = pullback(dict(zip(report, row, strict=True)))
         return jnp.sqrt(jnp.sum(jnp.square(gradient)))
 
-    norms = jax.lax.map(norm, jnp.eye(len(names), dtype=image.dtype))
-    return dict(zip(names, norms, strict=True))
+    return dict(zip(sums, jax.lax.map(norm, jnp.stack(rows)), strict=True))
 
 
 def term_weights(terms, weights: Mapping[str, float | tuple]):

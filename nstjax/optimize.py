@@ -168,7 +168,7 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
     def projected_total(image):
         return total(_project(image) if plan.project else image)
 
-    def evaluate(state):
+    def evaluate(state, problem):
         if plan.is_lbfgs:
             # The line search has evaluated the objective here already, but not term by term.
             value, gradient = optax.value_and_grad_from_state(total)(state.image, state=state.optimizer)
@@ -183,7 +183,8 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
         return value, gradient, report
 
     def advance(state):
-        value, gradient, report = evaluate(state)
+        drawn = _drawn(plan, problem, state.step)
+        value, gradient, report = evaluate(state, drawn)
         updates, optimizer = transformation.update(
             gradient,
             state.optimizer,
@@ -219,7 +220,7 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
         if plan.log_gradients:
             norms = lax.cond(
                 state.step % plan.log_every == 0,
-                lambda: gradient_norms(objective, state.image, *problem),
+                lambda: gradient_norms(objective, state.image, *drawn),
                 lambda: jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), report),
             )
             row |= {f"gradient/{name}": norm for name, norm in norms.items()}
@@ -230,6 +231,12 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
         return lax.cond((state.step < stop) & ~state.failed, advance, lambda state: (state, row), state)
 
     return lax.scan(step, state, None, length=length)
+
+
+def _drawn(plan, problem, step):
+    """The problem at a step: random losses draw anew, but for the line search, which needs one objective."""
+    *arrays, key = problem
+    return (*arrays, key if plan.is_lbfgs else jax.random.fold_in(key, step))
 
 
 def _transformation(plan, learning_rate):
@@ -275,8 +282,9 @@ def _project(image):
 _project.defjvp(lambda primals, tangents: (_project(*primals), *tangents))
 
 
-def diagnose(objective, state, problem):
+def diagnose(objective, plan, state, problem):
     """One line on which term of a failed state is not finite."""
+    problem = _drawn(plan, problem, state.step)
     _, report = objective(state.image, *problem)
     for name, value in report.items():
         if not jnp.isfinite(value):

@@ -172,7 +172,7 @@ def _row(step, stage, seconds, values):
 
 
 def _fail(experiment, folder, stage, state, step):
-    reason = optimize.diagnose(stage.objective, state, stage.problem)
+    reason = optimize.diagnose(stage.objective, stage.plan, state, stage.problem)
     path = folder.path / "last_good.png"
     io.write_atomic(path, io.encode_png(state.good, experiment.label))
     raise NotFiniteError(f"stopped at step {step}: {reason}; the last good image is {path}")

@@ -17,7 +17,7 @@ from problems import (
 )
 
 from nstjax import losses, vgg
-from nstjax.objective import Objective, Term, make_targets, term_weights
+from nstjax.objective import Objective, Term, extract, make_targets, term_weights
 
 
 def test_gradient_of_the_whole_objective_is_that_of_finite_differences():
@@ -118,6 +118,23 @@ def test_an_encoder_of_somebody_else_needs_only_the_signature():
     weights = term_weights(terms, {"style": 1.0, "tv": 0.0})
     total, _ = Objective(apply, terms)(picture(0), params, targets, weights, jax.random.key(0))
     assert total == 0
+
+
+def test_a_composite_tap_is_features_side_by_side_at_the_size_of_the_first():
+    encoder = vgg.make_encoder(vgg.random_params(0, vgg.TINY_WIDTHS), vgg.TORCHVISION)
+    image, taps = picture(0, (16, 12)), ("relu2_1+image+relu1_1", "relu1_1", "image+relu3_1")
+    features = extract(encoder.apply, encoder.params, image, taps)
+    assert list(features) == list(taps)
+    column = features["relu2_1+image+relu1_1"]
+    assert column.shape == (8, 6, 6 + 3 + 4)
+    alone = encoder.apply(encoder.params, image, ("relu2_1", "relu3_1"))
+    np.testing.assert_array_equal(column[..., :6], alone["relu2_1"])
+    smaller = jax.image.resize(features["relu1_1"], (8, 6, 4), "linear")
+    np.testing.assert_allclose(column[..., 9:], smaller, rtol=1e-5)
+    assert features["image+relu3_1"].shape == (16, 12, 3 + 8)
+    terms = (Term("both", STYLE, taps[:1], "style"),)
+    objective, image, problem = small_problem(terms=terms, weights={"both": 1.0})
+    assert compute_norms(objective, image, *problem)["both/" + taps[0]] > 0
 
 
 def test_mistakes_are_named():

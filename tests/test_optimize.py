@@ -1,5 +1,6 @@
 """The loop: what its optimisers do, what it compiles, how it stops."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -128,6 +129,7 @@ def test_chunks_do_not_change_the_result(plan):
 
 @pytest.mark.parametrize("plan", [Plan(), Plan(optimizer="lbfgs")], ids=["adam", "lbfgs"])
 def test_numbers_and_pictures_do_not_recompile(plan, compilations):
+    jax.clear_caches()  # an equal program may have been compiled by another test
     problems = [small_problem(seed=seed, scale=1.0 + seed) for seed in range(4)]
     states = [optimize.initial_state(plan, image) for _, image, _ in problems]
     with compilations() as seen:
@@ -165,7 +167,7 @@ def test_a_value_that_is_not_finite_stops_at_the_last_good_image():
     assert state.failed and state.step == 4
     assert np.isnan(rows["total"][4]) and np.isfinite(rows["total"][:4]).all()
     assert np.isfinite(evaluate(objective, state.good, *problem)[0])
-    assert optimize.diagnose(objective, state, problem) == "term 'poison/image' is nan"
+    assert optimize.diagnose(objective, plan, state, problem) == "term 'poison/image' is nan"
 
 
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
@@ -185,7 +187,8 @@ def test_a_gradient_that_is_not_finite_is_named():
     state = optimize.initial_state(Plan(), jnp.full_like(image, 0.5))
     state, _ = optimize.run_chunk(objective, Plan(), state, problem, 0.1, stop=3, length=3)
     assert state.failed and state.step == 0
-    assert optimize.diagnose(objective, state, problem) == "the gradient of term 'root/image' is not finite"
+    found = optimize.diagnose(objective, Plan(), state, problem)
+    assert found == "the gradient of term 'root/image' is not finite"
 
 
 def test_the_next_scale_carries_the_moments():
@@ -213,3 +216,20 @@ def test_mistakes_are_named():
         Plan(schedule="cosine")
     with pytest.raises(ValueError, match=r"schedule_args.init_value is required by cosine_decay_schedule"):
         Plan(schedule="cosine_decay_schedule")
+
+
+def test_random_losses_draw_anew_at_each_step_but_not_within_a_line_search():
+    random = losses.Loss(
+        lambda x, where=None: (), lambda x, t, *, key, **_: jax.random.normal(key) + jnp.sum(x)
+    )
+    terms = (Term("random", random, ("image",), "style"),)
+    objective, image, problem = small_problem(terms=terms, weights={"random": 1.0})
+
+    def totals(plan):
+        state = optimize.initial_state(plan, image)
+        _, rows = optimize.run_chunk(objective, plan, state, problem, 0.0, stop=4, length=4)
+        return np.asarray(rows["total"])
+
+    assert len(set(totals(Plan(optimizer="sgd")))) == 4
+    np.testing.assert_array_equal(totals(Plan(optimizer="sgd")), totals(Plan(optimizer="sgd")))
+    np.testing.assert_allclose(totals(Plan(optimizer="lbfgs")), objective(image, *problem)[0], rtol=1e-6)
