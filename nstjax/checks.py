@@ -5,7 +5,17 @@ import math
 from nstjax import vgg
 from nstjax.errors import UserError, nearest
 
-_OF_THE_RUN = ("content", "style", "weights", "normalise", "seed", "init", "stages")
+_OF_THE_RUN = (
+    "content",
+    "style",
+    "content_mask",
+    "style_mask",
+    "weights",
+    "normalise",
+    "seed",
+    "init",
+    "stages",
+)
 
 
 def keys(config, needed, kind):

@@ -21,9 +21,13 @@ def default_config():
       optimizer, optimizer_args, schedule, schedule_args, project, ema: see `nstjax.optimize.Plan`.
       learning_rate: unset for the optimiser's usual: 1 for lbfgs (a factor on its first guess of a
         step), 0.02 for all others.
-      terms: name → {loss, taps, weight, tap_weights, reference, limit, normalise, hyper-parameters of the
-        loss}; `tap_weights` multiplies `weight` tap by tap where it is given; `limit` and `normalise`
-        are those of `nstjax.control.Control`; a tap "a+b" is the features of a and, resized to them, of b.
+      content_mask, style_mask: label pictures (`nstjax.masks.LABELS`) of the canvas and of each style, for
+        terms with `regions`; without content the canvas has the shape of content_mask.
+      mask_mode: how masks go through the network, one of `nstjax.masks.MODES`.
+      terms: name → {loss, taps, weight, tap_weights, reference, limit, normalise, regions, hyper-parameters
+        of the loss}; `tap_weights` multiplies `weight` tap by tap where it is given; `limit` and
+        `normalise` are those of `nstjax.control.Control`, `regions` that of `nstjax.objective.Term`; a tap
+        "a+b" is the features of a and, resized to them, those of b.
       calibrate: "" or what is divided by the norm of its gradient at a fixed picture, the content (else
         the style) under noise: the score of each of the "taps", or the sum over them of each of the
         "terms". A weight is then that norm, whatever the loss.
@@ -34,6 +38,9 @@ def default_config():
     config.content = "example:coffee"
     config.style = "example:brushwork"
     config.style_weights = ()
+    config.content_mask = ""
+    config.style_mask = ""
+    config.mask_mode = "area"
     config.size = 512
     config.style_size = 0
     config.weights = "vgg19"
@@ -62,7 +69,18 @@ def default_config():
     return config
 
 
-def term(loss, taps, *, reference="style", weight=1.0, tap_weights=(), limit=0.0, normalise="", **hyper):
+def term(
+    loss,
+    taps,
+    *,
+    reference="style",
+    weight=1.0,
+    tap_weights=(),
+    limit=0.0,
+    normalise="",
+    regions="",
+    **hyper,
+):
     """A term of an objective as a ConfigDict."""
     fields = {
         "loss": loss,
@@ -72,6 +90,7 @@ def term(loss, taps, *, reference="style", weight=1.0, tap_weights=(), limit=0.0
         "tap_weights": tuple(tap_weights),
         "limit": float(limit),
         "normalise": normalise,
+        "regions": regions,
     }
     return ml_collections.ConfigDict(fields | hyper)
 

@@ -1,20 +1,16 @@
 """A config made into arrays and compiled parts: pictures, encoder, terms, stages."""
 
 import dataclasses
-import functools
-import inspect
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from nstjax import checks, io, losses, memory, vgg, weights
-from nstjax.control import FREE, NORMS, Control
+from nstjax import checks, io, memory, regions, terms, vgg, weights
 from nstjax.errors import UserError, nearest
 from nstjax.objective import (
     Objective,
-    Term,
     gradient_norms,
     make_targets,
     single_taps,
@@ -26,7 +22,6 @@ from nstjax.provenance import describe
 
 MEAN_GREY = (0.485, 0.458, 0.408)
 LEARNING_RATE = {"lbfgs": 1.0}
-_TERM_KEYS = ("loss", "taps", "reference", "weight", "tap_weights", "limit", "normalise")
 CALIBRATIONS = {
     "taps": jax.jit(gradient_norms, static_argnums=0),
     "terms": jax.jit(term_gradient_norms, static_argnums=0),
@@ -65,6 +60,7 @@ class Experiment:
       content: `Picture` or None.
       styles: the style pictures.
       initial: the `Picture` that the image starts from, where `init` is a path.
+      labels: the label pictures, where a term has regions.
       stage_configs: one ConfigDict a stage.
     """
 
@@ -73,6 +69,7 @@ class Experiment:
     content: io.Picture | None
     styles: tuple[io.Picture, ...]
     initial: io.Picture | None
+    labels: regions.LabelPictures | None
     stage_configs: tuple[Any, ...]
 
     @property
@@ -85,6 +82,7 @@ class Experiment:
         """What a person should know about the inputs, a line each."""
         pictures = filter(None, (self.content, *self.styles, self.initial))
         notes = [f"{p.name}: {note}" for p in pictures for note in p.notes]
+        notes += self.labels.notes if self.labels else ()
         if self.weights.label.startswith("random"):
             notes.append(f"the network has random weights ({self.weights.label}), not trained ones")
         return tuple(notes)
@@ -105,7 +103,7 @@ def load(config):
             raise UserError(
                 f"calibrate {stage.calibrate!r} is unknown{nearest(stage.calibrate, CALIBRATIONS)}"
             )
-        _check_control(build_terms(stage.terms), _plan(stage))
+        terms.check_control(terms.build(stage.terms), _plan(stage))
     content = io.load_picture(config.content) if config.content else None
     styles = tuple(io.load_picture(name) for name in _style_names(config.style))
     if config.style_weights and len(config.style_weights) != len(styles):
@@ -115,8 +113,10 @@ def load(config):
     if not styles and not content:
         raise UserError("content and style are both empty: give at least one picture")
     initial = _load_initial(config, content, styles)
+    all_terms = [term for stage in stage_configs for term in terms.build(stage.terms)]
+    labels = regions.load(config, content, _style_names(config.style_mask), styles, all_terms)
     loaded = _load_weights(config)
-    experiment = Experiment(_plain(config), loaded, content, styles, initial, tuple(stage_configs))
+    experiment = Experiment(_plain(config), loaded, content, styles, initial, labels, tuple(stage_configs))
     reachable = vgg.reachable_taps(experiment.weights.params)
     for stage in stage_configs:
         for name, term in stage.terms.items():
@@ -139,26 +139,30 @@ def make_stage(experiment, index):
     """The arrays and compiled parts of a stage; its targets are computed here."""
     config = experiment.stage_configs[index]
     encoder = _encoder(experiment.weights, config)
-    terms = build_terms(config.terms)
+    built = terms.build(config.terms)
     shape = canvas(experiment, config)
+    style_shapes = [_style_shape(p, config) for p in experiment.styles]
     references = {}
     if experiment.content:
         references["content"] = [(jnp.asarray(io.resize(experiment.content.pixels, *shape)), 1.0)]
     if experiment.styles:
         blend = config.style_weights or (1.0,) * len(experiment.styles)
         references["style"] = [
-            (jnp.asarray(io.resize(p.pixels, *_style_shape(p, config))), float(w))
-            for p, w in zip(experiment.styles, blend, strict=True)
+            (jnp.asarray(io.resize(p.pixels, *size)), float(w))
+            for p, size, w in zip(experiment.styles, style_shapes, blend, strict=True)
         ]
-    used = {reference: references[reference] for reference in {t.reference for t in terms}}
+    used = {reference: references[reference] for reference in {t.reference for t in built}}
     per_tap = {
         name: tuple(term.weight * w for w in term.tap_weights) or term.weight
         for name, term in config.terms.items()
     }
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    objective = Objective(encoder.apply, terms)
-    targets = _targets(encoder.apply, encoder.params, terms, used)
-    problem = (encoder.params, targets, term_weights(terms, per_tap), key)
+    masks = None
+    if experiment.labels:
+        masks = regions.make_masks(experiment.labels, config, built, shape, style_shapes)
+    objective = Objective(encoder.apply, built)
+    targets = _targets(encoder.apply, encoder.params, built, used, masks)
+    problem = (encoder.params, targets, term_weights(built, per_tap), key)
     return Stage(
         shape=shape,
         steps=config.steps,
@@ -212,15 +216,6 @@ def initial_image(experiment, config):
     return jnp.asarray(io.resize_to_cover(picture.pixels, *shape))
 
 
-def _check_control(terms, plan):
-    for term in terms:
-        if plan.is_lbfgs and term.control != FREE:
-            raise UserError(
-                f"terms.{term.name} controls its gradient, which then is not that of the value, as the line "
-                "search of lbfgs needs; expected another optimizer, such as adam"
-            )
-
-
 def _load_initial(config, content, styles):
     """The `Picture` that `init` names; None where it is one of the others, or noise."""
     if config.init in ("content", "style"):
@@ -237,70 +232,10 @@ def _load_initial(config, content, styles):
 
 
 def canvas(experiment, config):
-    """(H, W) of the result: the content's aspect ratio, else the first style's, at `config.size`."""
-    picture = experiment.content or experiment.styles[0]
+    """(H, W) of the result: the aspect ratio of the content, else its mask, else the first style."""
+    mask = experiment.labels.canvas if experiment.labels else None
+    picture = experiment.content or mask or experiment.styles[0]
     return io.fit_size(*picture.pixels.shape[:2], config.size)
-
-
-def build_terms(terms):
-    """A tuple of `Term` from the `terms` of a config.
-
-    Raises:
-      UserError: for a loss, a hyper-parameter or a reference that does not exist.
-    """
-    if not terms:
-        raise UserError("terms is empty: an experiment needs at least one loss")
-    built = []
-    for name, term in terms.items():
-        if not hasattr(term, "items"):
-            raise UserError(f"terms.{name} must be a dict of {', '.join(_TERM_KEYS)}; got {term!r}")
-        for key in _TERM_KEYS:
-            if key not in term:
-                raise UserError(f"terms.{name}.{key} is missing")
-        factories = [n for n in losses.__all__ if n != "Loss"]
-        if term.loss not in factories:
-            raise UserError(f"terms.{name}.loss {term.loss!r} is unknown{nearest(term.loss, factories)}")
-        if not term.taps:
-            raise UserError(f"terms.{name}.taps is empty: a term needs at least one tap")
-        checks.numbers(f"terms.{name}.weight", (term.weight,))
-        checks.numbers(f"terms.{name}.tap_weights", term.tap_weights)
-        if term.reference not in ("content", "style"):
-            raise UserError(
-                f"terms.{name}.reference {term.reference!r} is unknown; expected content or style"
-            )
-        if term.tap_weights and len(term.tap_weights) != len(term.taps):
-            raise UserError(
-                f"terms.{name}.tap_weights has {len(term.tap_weights)} numbers for {len(term.taps)} taps"
-            )
-        hyper = {key: value for key, value in term.items() if key not in _TERM_KEYS}
-        valid = inspect.signature(getattr(losses, term.loss)).parameters
-        for key in hyper:
-            if key not in valid:
-                known = (*_TERM_KEYS, *valid)
-                raise UserError(f"terms.{name}.{key} is unknown for {term.loss}{nearest(key, known)}")
-        try:
-            loss = _loss(term.loss, tuple(sorted(hyper.items())))
-        except ValueError as error:
-            raise UserError(f"terms.{name}: {error}") from None
-        built.append(Term(name, loss, tuple(term.taps), term.reference, _control(name, term)))
-    return tuple(built)
-
-
-def _control(name, term):
-    checks.numbers(f"terms.{name}.limit", (term.limit,))
-    if term.limit < 0:
-        raise UserError(f"terms.{name}.limit must be at least 0; got {term.limit}")
-    if term.normalise not in ("", *NORMS):
-        raise UserError(
-            f"terms.{name}.normalise {term.normalise!r} is unknown{nearest(term.normalise, NORMS)}"
-        )
-    return Control(term.limit, term.normalise)
-
-
-@functools.cache
-def _loss(name, hyper):
-    """The same `Loss` for the same arguments, so that equal objectives are one compiled program."""
-    return getattr(losses, name)(**dict(hyper))
 
 
 def provenance(experiment, command=""):
@@ -313,6 +248,9 @@ def provenance(experiment, command=""):
     pictures = {"content": experiment.content} if experiment.content else {}
     pictures |= {f"style {i}": p for i, p in enumerate(experiment.styles)}
     pictures |= {"init": experiment.initial} if experiment.initial else {}
+    if experiment.labels:
+        pictures["content mask"] = experiment.labels.canvas
+        pictures |= {f"style mask {i}": p for i, p in enumerate(experiment.labels.styles)}
     inputs = {
         "weights": {"label": experiment.weights.label, "sha256": experiment.weights.sha256},
         "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,9 @@ class Term:
         and, resized to them and concatenated, those of b.
       reference: which reference the targets come from: "content" or "style".
       control: of the gradient at the features of each tap.
+      regions: "" for the whole picture. Otherwise each labelled region is compared with the reference's
+        region of that label, and the scores are averaged, the regions weighing alike ("equal") or by
+        their share of the picture ("area").
     """
 
     name: str
@@ -28,6 +32,36 @@ class Term:
     taps: tuple[str, ...]
     reference: str
     control: Control = FREE
+    regions: str = ""
+
+
+REGIONS = ("equal", "area")
+
+
+class Masks(NamedTuple):
+    """Regions of pictures, {label: {tap: [h, w]}} each.
+
+    Attributes:
+      canvas: of the picture that is optimised.
+      references: {reference: one a picture, in the order of its pictures}.
+    """
+
+    canvas: Mapping[str, Any]
+    references: Mapping[str, Any]
+
+
+class Region(NamedTuple):
+    """What a region of the picture is compared with.
+
+    Attributes:
+      share: scalar, its weight among the regions.
+      where: [h, w], its mask in the picture.
+      target: of the region of the same label.
+    """
+
+    share: Any
+    where: Any
+    target: Any
 
 
 def single_taps(taps):
@@ -52,7 +86,7 @@ def _concatenated(features):
     return jnp.concatenate([first, *resized], -1)
 
 
-def make_targets(apply, params, terms, references):
+def make_targets(apply, params, terms, references, masks=None):
     """What every term compares with.
 
     Args:
@@ -61,12 +95,14 @@ def make_targets(apply, params, terms, references):
       terms: a sequence of `Term`.
       references: {reference: [(image [H, W, 3], blend weight), ...]}. The targets of several pictures
         are blended with their weights, which are normalised to sum to 1.
+      masks: `Masks`, for terms with regions.
 
     Returns:
-      {term: {tap: target}}.
+      {term: {tap: target}}; {term: {tap: {label: Region}}} for a term with regions, of the labels that
+      the canvas and some picture share.
 
     Raises:
-      ValueError: for a term whose reference is not given.
+      ValueError: for a term whose reference, or whose masks, are not given.
     """
     targets = {term.name: {} for term in terms}
     for reference in dict.fromkeys(term.reference for term in terms):
@@ -74,17 +110,45 @@ def make_targets(apply, params, terms, references):
             raise ValueError(f"no picture is given for the reference {reference!r}")
         mine = [term for term in terms if term.reference == reference]
         taps = [tap for term in mine for tap in term.taps]
-        total = sum(weight for _, weight in references[reference])
-        parts = {}
-        for image, _ in references[reference]:
-            features = extract(apply, params, image, taps)
-            for term in mine:
-                for tap in term.taps:
-                    parts.setdefault((term, tap), []).append(term.loss.target(features[tap]))
-        shares = [weight / total for _, weight in references[reference]]
-        for (term, tap), several in parts.items():
-            targets[term.name][tap] = several[0] if len(several) == 1 else term.loss.blend(several, shares)
+        pictures = [extract(apply, params, image, taps) for image, _ in references[reference]]
+        weights = [weight for _, weight in references[reference]]
+        for term in mine:
+            if term.regions and (masks is None or reference not in masks.references):
+                raise ValueError(f"term {term.name!r} has regions, and no masks are given")
+            for tap in term.taps:
+                features = [picture[tap] for picture in pictures]
+                if term.regions:
+                    target = _regional_target(term, tap, features, weights, masks)
+                else:
+                    target = _blended(term.loss, features, weights, [None] * len(weights))
+                targets[term.name][tap] = target
     return targets
+
+
+def _blended(loss, features, weights, masks):
+    """The target of one picture's features, or of several."""
+    several = [loss.target(x, where=where) for x, where in zip(features, masks, strict=True)]
+    total = sum(weights)
+    return several[0] if len(several) == 1 else loss.blend(several, [w / total for w in weights])
+
+
+def _regional_target(term, tap, features, weights, masks):
+    """{label: Region} of a term at a tap; each label of the pictures that have it."""
+    pictures, targets = masks.references[term.reference], {}
+    for label in masks.canvas:
+        having = [i for i, regions in enumerate(pictures) if label in regions]
+        if having:
+            wheres = [pictures[i][label][tap] for i in having]
+            chosen = [features[i] for i in having], [weights[i] for i in having]
+            targets[label] = _blended(term.loss, *chosen, wheres)
+    shares = {
+        label: jnp.mean(masks.canvas[label][tap]) if term.regions == "area" else 1.0 for label in targets
+    }
+    total = sum(shares.values())
+    return {
+        label: Region(shares[label] / total, masks.canvas[label][tap], target)
+        for label, target in targets.items()
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,10 +186,19 @@ class Objective:
             for tap in term.taps:
                 weight = weights[term.name][tap]
                 x = controlled(features[tap], term.control, weight)
-                value = term.loss.score(x, targets[term.name][tap], key=term_key)
+                value = _score(term, x, targets[term.name][tap], term_key)
                 report[f"{term.name}/{tap}"] = value
                 total += weight * value
         return total, report
+
+
+def _score(term, x, target, key):
+    if not term.regions:
+        return term.loss.score(x, target, key=key)
+    return sum(
+        region.share * term.loss.score(x, region.target, where=region.where, key=key)
+        for region in target.values()
+    )
 
 
 def gradient_norms(objective, image, params, targets, weights, key):
