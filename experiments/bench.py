@@ -1,6 +1,7 @@
 """Measures what a step costs: python -m experiments.bench --out=runs/bench
 
-Lines on stdout, and `bench.json` in --out. One process, the programs in turns, medians over rounds:
+Lines on stdout, and `bench.json` in --out. One process, the programs in turns, medians over rounds.
+`python -m experiments.bench losses --out=...` measures every loss instead, into `losses.json`.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
@@ -9,88 +10,29 @@ Lines on stdout, and `bench.json` in --out. One process, the programs in turns, 
   PyTorch             the same step of Adam there, in both memory layouts (needs nstjax[oracle])
 """
 
-import statistics
-import time
-from importlib import util
 from pathlib import Path
-from unittest import mock
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from absl import flags
 
-from experiments import command
-from nstjax import io, losses, optimize, vgg, weights
-from nstjax.objective import Objective, Term, make_targets, term_weights
+from experiments import bench_losses, bench_steps, command
+from nstjax import io
 
-_OUT = flags.DEFINE_string("out", None, "Folder for bench.json.")
-_SIZES = flags.DEFINE_list("sizes", ["128", "256", "512"], "Picture sides in pixels.")
+_OUT = flags.DEFINE_string("out", None, "Folder for bench.json or losses.json.")
+_SIZES = flags.DEFINE_list("sizes", ["128", "256", "512"], "Picture sides in pixels, for steps.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are reported.")
-STYLE, CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "relu4_2"
-STEPS = 4
 
 
-def main(_):
-    params = vgg.random_params(0)
-    device = f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}"
-    result = {"device": device, "jax": jax.__version__, "rows": []}
-    for size in map(int, _SIZES.value):
-        picture = np.random.default_rng(0).uniform(size=(size, size, 3)).astype(np.float32)
-        runs = {
-            "nstjax": jax_steps(params, picture),
-            "mini": jax_steps(weights.load("mini").params, picture),
-            "nstjax lbfgs": jax_steps(params, picture, "lbfgs"),
-        }
-        with mock.patch.object(vgg, "conv3x3", vgg.conv3x3.fun):
-            runs["derived transpose"] = jax_steps(params, picture)
-        if util.find_spec("torch"):
-            from experiments import peers
-
-            for name, layout in peers.LAYOUTS.items():
-                runs[name] = peers.make_steps(params, picture, STYLE, CONTENT, STEPS, layout)
-        seconds = {name: [] for name in runs}
-        for name in list(runs) * (_ROUNDS.value + 1):
-            start = time.perf_counter()
-            runs[name]()
-            seconds[name].append((time.perf_counter() - start) / STEPS)
-        medians = {name: statistics.median(values[1:]) for name, values in seconds.items()}
-        for name, median in medians.items():
-            ratio = median / medians["nstjax"]
-            result["rows"].append({"size": size, "program": name, "seconds": median, "ratio": ratio})
-            print(f"{size:5d} {name:24s} {median:8.4f} s a step {ratio:6.2f} x nstjax", flush=True)
+def main(argv):
+    head = {"device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}", "jax": jax.__version__}
     Path(_OUT.value).mkdir(parents=True, exist_ok=True)
-    io.write_json(Path(_OUT.value) / "bench.json", result)
-
-
-def jax_steps(params, picture, optimizer="adam"):
-    """A function, compiled when it is returned, that makes `STEPS` steps of the library's own loop."""
-    encoder = vgg.make_encoder(params, vgg.TORCHVISION)
-
-    def apply(*arguments):  # of its own, so that no program is taken for another
-        return encoder.apply(*arguments)
-
-    terms = (
-        Term("content", losses.feature(), (CONTENT,), "content"),
-        Term("style", losses.gram(), STYLE, "style"),
-        Term("tv", losses.tv_nine_point(), ("image",), "content"),
-    )
-    image = jnp.asarray(picture)
-    references = {"content": [(image[::-1], 1.0)], "style": [(image[:, ::-1], 1.0)]}
-    targets = make_targets(apply, encoder.params, terms, references)
-    weights = term_weights(terms, {"content": 1.0, "style": 1.0, "tv": 1.0})
-    problem = (encoder.params, targets, weights, jax.random.key(0))
-    plan, objective = optimize.Plan(optimizer=optimizer), Objective(apply, terms)
-    rate = 1.0 if optimizer == "lbfgs" else 0.02
-
-    def run():
-        state = optimize.initial_state(plan, image)
-        chunk = optimize.run_chunk(objective, plan, state, problem, rate, stop=STEPS, length=STEPS)
-        return jax.block_until_ready(chunk)
-
-    run()
-    return run
+    if "losses" in argv:
+        name, rows = "losses.json", bench_losses.measure(_ROUNDS.value)
+    else:
+        name, rows = "bench.json", bench_steps.measure(map(int, _SIZES.value), _ROUNDS.value)
+    io.write_json(Path(_OUT.value) / name, head | {"rows": rows})
+    return Path(_OUT.value) / name
 
 
 if __name__ == "__main__":
-    command.run(main, required=["out"])
+    command.run(main, required=["out"], words=["losses"])

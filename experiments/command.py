@@ -19,15 +19,21 @@ from nstjax.run import say
 _HELP = {"-h", "--h", "-help", "--help", "--helpshort", "--helpfull"}
 
 
-def run(main, required):
-    """Parses flags, prints what `main(argv)` returns and exits: 0 done, 1 failed, 2 a user error."""
+def run(main, required, words=()):
+    """Parses flags, prints what `main(argv)` returns and exits: 0 done, 1 failed, 2 a user error.
+
+    Args:
+      main: a function.
+      required: names of flags that must be given.
+      words: arguments that may be given beside the flags.
+    """
     logging.set_verbosity(logging.FATAL)
     # The number of a closed stream would go to a file of the run, and libraries would write into it.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     sys.unraisablehook = functools.partial(_unraisable, then=sys.unraisablehook)
     try:
-        _print(main(_parse(main, required)))
+        _print(main(_parse(main, required, words)))
     except UserError as error:
         _end(error, 2)
     except NotFiniteError as error:
@@ -80,7 +86,7 @@ def check_key(config, key):
         raise UserError(f"config key {key!r} is unknown{nearest(key, beside or keys)}")
 
 
-def _parse(main, required):
+def _parse(main, required, words):
     own = {flag.name: flag.help for flag in flags.FLAGS.get_key_flags_for_module(main.__module__)}
     config = None
     try:
@@ -104,8 +110,10 @@ def _parse(main, required):
     for name in required:
         if flags.FLAGS[name].value in (None, ""):
             raise UserError(f"flag --{name} is required: {own[name]}")
-    if extra:
-        raise UserError(f"argument {extra[0]!r} is not understood; flags look like --name=value")
+    for word in extra:
+        if word not in words:
+            also = f", and {', '.join(words)} may be given" if words else ""
+            raise UserError(f"argument {word!r} is not understood; flags look like --name=value{also}")
     return argv
 
 
