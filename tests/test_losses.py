@@ -22,7 +22,7 @@ def test_value_is_that_of_the_transcription(row, shape):
     x, s = features(shape, 0), features(shape, 1)
     ours = value(row.loss, x, s)
     assert ours.dtype == jnp.float32 and ours.shape == ()
-    np.testing.assert_allclose(ours, row.formula(x.astype(float), s.astype(float)), rtol=1e-5)
+    np.testing.assert_allclose(ours, row.formula(x.astype(float), s.astype(float)), rtol=row.rtol)
 
 
 @ROWS
@@ -41,7 +41,7 @@ def test_gradient_is_that_of_finite_differences(row, shape, masked):
         after, before = (jax.jit(jax.vmap(f))(x + sign * steps) for sign in (1, -1))
         numeric = np.reshape((after - before) / 2e-6, shape)
         # Central differences of step 1e-6 leave an error of about 1e-9 of the value.
-        np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-7 * float(f(x)))
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-7 * abs(float(f(x))))
         assert np.abs(gradient).max() > 0
 
 
@@ -56,9 +56,11 @@ def test_degenerate_features_give_finite_values_and_gradients(row, x):
         "dead channel": s * np.array([1, 0, 1, 1], np.float32),
     }[x]
     got, gradient = jax.value_and_grad(lambda x: value(row.loss, x, s))(jnp.asarray(given))
-    assert np.isfinite(got) and np.isfinite(gradient).all() and got >= 0
-    if x == "identity" and row.compares:
-        assert got == 0
+    assert np.isfinite(got) and np.isfinite(gradient).all()
+    if not row.estimates:
+        assert got >= 0
+    if x == "identity" and row.compares and not row.estimates:
+        assert got <= row.zero
     if x in ("constant", "zero") and not row.compares:
         assert got == 0 and not np.abs(gradient).any()
 
@@ -95,7 +97,7 @@ def test_the_gradient_is_zero_outside_a_binary_mask(row):
     assert np.asarray(gradient)[np.asarray(where) == 1].any()
 
 
-@pytest.mark.parametrize("row", [r for r in TABLE if r.compares], ids=lambda r: r.name)
+@pytest.mark.parametrize("row", [r for r in TABLE if r.compares and r.cuts], ids=lambda r: r.name)
 def test_a_binary_mask_is_the_region_cut_out(row):
     x, s = features((6, 8, 3), 0), features((6, 8, 3), 1)
     where = np.zeros((6, 8), np.float32)

@@ -7,13 +7,18 @@ variation are ordinary losses.
 from nstjax.losses.base import Loss
 from nstjax.losses.cmd import cmd
 from nstjax.losses.colour import colour_histogram, value_range
+from nstjax.losses.contextual import contextual
 from nstjax.losses.cross_gram import cross_gram
 from nstjax.losses.feature import feature, feature_deep_photo, feature_sum
 from nstjax.losses.gram import gram, gram_l1_normalised
 from nstjax.losses.laplacian import laplacian
 from nstjax.losses.mmd import mmd_linear, mmd_polynomial
+from nstjax.losses.mmd_gaussian import mmd_gaussian, mmd_gaussian_paired
+from nstjax.losses.mrf import mrf
+from nstjax.losses.relaxed_emd import palette, relaxed_emd
+from nstjax.losses.self_similarity import self_similarity
 from nstjax.losses.shifted_gram import shifted_gram
-from nstjax.losses.statistics import correlation, covariance, mean_std
+from nstjax.losses.statistics import correlation, covariance, mean_std, moments_l1
 from nstjax.losses.tv import tv_anisotropic, tv_corner, tv_isotropic, tv_nine_point
 from nstjax.losses.wasserstein import histogram, sliced_wasserstein
 
@@ -21,6 +26,7 @@ __all__ = [
     "Loss",
     "cmd",
     "colour_histogram",
+    "contextual",
     "correlation",
     "covariance",
     "cross_gram",
@@ -32,8 +38,15 @@ __all__ = [
     "histogram",
     "laplacian",
     "mean_std",
+    "mmd_gaussian",
+    "mmd_gaussian_paired",
     "mmd_linear",
     "mmd_polynomial",
+    "moments_l1",
+    "mrf",
+    "palette",
+    "relaxed_emd",
+    "self_similarity",
     "shifted_gram",
     "sliced_wasserstein",
     "tv_anisotropic",

@@ -21,7 +21,7 @@ class Points(NamedTuple):
 def points(x, *, where=None):
     """The positions of features [h, w, c] as `Points`, weighted by a soft mask [h, w]."""
     weights = None if where is None else jnp.asarray(where, x.dtype).reshape(-1)
-    return Points(jnp.reshape(x, (-1, x.shape[-1])), weights)
+    return Points(jnp.asarray(x).reshape(-1, x.shape[-1]), weights)
 
 
 def pool(samples, weights):
@@ -37,6 +37,30 @@ def normalised(sample):
         return jnp.full(n, 1 / n, sample.values.dtype)
     total = jnp.sum(sample.weights)
     return sample.weights / jnp.where(total > 0, total, 1.0)
+
+
+def draw(sample, count, key):
+    """`count` of the points, drawn with `key` and without replacement; None for all.
+
+    Weighted points are drawn in proportion to their weights and weigh the same then; those of weight 0
+    come last and still weigh nothing. Without a key the draw is always the same.
+    """
+    n, weights = len(sample.values), sample.weights
+    if count is None or count >= n:
+        return sample
+    rank = jax.random.gumbel(jax.random.key(0) if key is None else key, (n,), sample.values.dtype)
+    if weights is not None:
+        there = weights > 0
+        rank = jnp.where(there, rank + jnp.log(jnp.where(there, weights, 1.0)), -jnp.inf)
+    chosen = jax.lax.top_k(rank, count)[1]
+    return Points(sample.values[chosen], None if weights is None else jnp.sign(weights[chosen]))
+
+
+def check_samples(**counts):
+    """Raises ValueError for a number of samples below 1; None stands for all there are."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1, or None for all; got {count}")
 
 
 def squared_transport(values, weights, target, target_weights):

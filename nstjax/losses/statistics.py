@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, masked_mean, zero_if_empty
 from nstjax.losses.gram import gram_matrix
+from nstjax.losses.points import check_samples, draw, points
 
 
 def covariance():
@@ -97,6 +98,38 @@ def mean_std(*, convention="neural_style_mmd", eps=1e-6):
         return zero_if_empty(value, x, where)
 
     return Loss(target=target, score=score)
+
+
+def moments_l1(*, samples=1024):
+    r"""Absolute difference of means and of covariances, the moment loss of STROTSS.
+
+    .. math:: \frac1C \sum_c |\mu_c - \mu'_c| + \frac{1}{C^2} \sum_{ij} |\Sigma_{ij} - \Sigma'_{ij}|
+
+    Means over channels and over entries; population covariances.
+
+    Args:
+      samples: positions of the picture, drawn with `key` at every call; None for all.
+
+    Differs from the code: the style's moments are those of all its positions, not of 5000.
+
+    References:
+      Kolkin et al. 2019, eq. 7, https://arxiv.org/abs/1904.12785
+
+    >>> import jax.numpy as jnp
+    >>> loss, x = moments_l1(), jnp.ones((4, 4, 3))
+    >>> float(loss.score(3 * x, loss.target(x)))
+    2.0
+    """
+    check_samples(samples=samples)
+
+    def score(x, target, *, where=None, key=None):
+        values, weights = draw(points(x, where=where), samples, key)
+        ours = raw_moments(values[None], where=None if weights is None else weights[None])
+        mean = jnp.mean(jnp.abs(ours[0] - target[0]))
+        value = mean + jnp.mean(jnp.abs(_covariance(ours) - _covariance(target)))
+        return zero_if_empty(value, x, where)
+
+    return Loss(target=raw_moments, score=score)
 
 
 def raw_moments(x, *, where=None):

@@ -17,12 +17,21 @@ class Row(NamedTuple):
       loss: a `Loss`.
       formula: f(x, target features) -> float, of [h, w, c] arrays.
       compares: whether it compares with its target, and is 0 there.
+      estimates: whether it is a random estimate, which may be negative and is not 0 at its target.
+      cuts: whether a binary mask is the region cut out: not where a draw or a grid of patches depends on
+        the size of the map.
+      zero: what rounding may leave of it at its target.
+      rtol: to which float32 agrees with float64.
     """
 
     name: str
     loss: losses.Loss
     formula: Callable
     compares: bool = True
+    estimates: bool = False
+    cuts: bool = True
+    zero: float = 0.0
+    rtol: float = 1e-5
 
 
 def flat(x):
