@@ -1,15 +1,13 @@
-"""What a loss is, and the masked mean that every loss is built on."""
+"""What a loss is."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
+from nstjax.moments import area, average, inverse_area, masked_mean
 
-def average(targets, weights):
-    """The weighted sum of pytrees whose leaves have one shape."""
-    return jax.tree.map(lambda *leaves: sum(w * x for w, x in zip(weights, leaves, strict=True)), *targets)
+__all__ = ["Loss", "area", "average", "inverse_area", "masked_mean", "zero_if_empty"]
 
 
 class Loss(NamedTuple):
@@ -29,27 +27,6 @@ class Loss(NamedTuple):
     target: Callable
     score: Callable
     blend: Callable = average
-
-
-def area(x, where):
-    """Number of positions of features [h, w, c] under a mask: a float, h * w without one."""
-    return float(x.shape[0] * x.shape[1]) if where is None else jnp.sum(where)
-
-
-def inverse_area(x, where):
-    """1 / area, and 0 for an empty mask."""
-    n = area(x, where)
-    if where is None:
-        return 1.0 / n
-    return jnp.where(n > 0, 1.0 / jnp.where(n > 0, n, 1.0), 0.0)
-
-
-def masked_mean(x, where=None):
-    """Mean of values [h, w, ...] over the positions of a soft mask [h, w]; 0 under an empty mask."""
-    if where is None:
-        return jnp.mean(x, axis=(0, 1))
-    weights = where.reshape(where.shape + (1,) * (x.ndim - 2))
-    return jnp.sum(weights * x, axis=(0, 1)) * inverse_area(x, where)
 
 
 def zero_if_empty(value, x, where):

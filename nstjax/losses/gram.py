@@ -1,11 +1,9 @@
 """Gram matrices, in the normalisation of everyone who published one."""
 
-import functools
-
-import jax
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, area, inverse_area, zero_if_empty
+from nstjax.losses.base import Loss, area, zero_if_empty
+from nstjax.moments import gram_matrix
 
 # What published code computes, as a multiple of the mean squared difference of Gram matrices that
 # are divided by the number of positions. n: positions, c: channels, covered: mean of the mask,
@@ -30,41 +28,6 @@ CONVENTIONS = {
     # sum d^2 / (36 (H W)^2) on (F - 1)'(F - 1), H W of the picture: titu1994 (with shift=-1)
     "titu1994": lambda n, c, covered, stride: c**2 / (36 * stride**4),
 }
-
-
-def gram_matrix(x, *, where=None):
-    """Channel co-activations [c, c] of features [h, w, c], divided by the number of positions.
-
-    With a soft mask [h, w], positions are weighted and divided by the mask's sum; under an empty mask
-    the matrix is 0. Computed in full float32 precision on every device.
-    """
-    flat = x.reshape(-1, x.shape[-1])
-    weights = None if where is None else where.reshape(-1, 1).astype(x.dtype)
-    return _products(flat, weights) * inverse_area(x, where)
-
-
-@jax.custom_jvp
-def _products(x, weights):
-    """Sum [c, c] over positions of the outer products of x [n, c] with itself, weighted by [n, 1]."""
-    return _dot(x if weights is None else x * weights, x)
-
-
-@functools.partial(_products.defjvp, symbolic_zeros=True)
-def _products_tangent(primals, tangents):
-    # Both factors are one array: half of the derivative gives the other half, transposed.
-    (x, weights), (dx, dweights) = primals, tangents
-    left, product = x if weights is None else x * weights, _products(x, weights)
-    half = jnp.zeros_like(product) if _is_zero(dx) else _dot(left, dx)
-    tangent = half + half.T
-    return product, tangent if _is_zero(dweights) else tangent + _dot(x * dweights, x)
-
-
-def _is_zero(tangent):
-    return tangent is None or isinstance(tangent, jax.custom_derivatives.SymbolicZero)
-
-
-def _dot(a, b):
-    return jnp.matmul(a.T, b, precision="highest")
 
 
 def gram(*, convention="neural_image_synthesis", shift=0.0, stride=1):

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, masked_mean, zero_if_empty
-from nstjax.losses.gram import gram_matrix
+from nstjax.moments import gram_matrix
 
 
 def mmd_linear():

@@ -1,42 +1,11 @@
 """Features as weighted points: what losses between distributions compare."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
+from nstjax.points import Points, normalised, points, pool, quantile_match
 
-class Points(NamedTuple):
-    """A sample of features.
-
-    Attributes:
-      values: [n, c].
-      weights: [n], at least 0, or None where all weigh the same. They need not sum to anything.
-    """
-
-    values: jax.Array
-    weights: jax.Array | None
-
-
-def points(x, *, where=None):
-    """The positions of features [h, w, c] as `Points`, weighted by a soft mask [h, w]."""
-    weights = None if where is None else jnp.asarray(where, x.dtype).reshape(-1)
-    return Points(jnp.asarray(x).reshape(-1, x.shape[-1]), weights)
-
-
-def pool(samples, weights):
-    """The mixture of several `Points`, each a share of the whole: the `blend` of losses on points."""
-    shares = [share * normalised(sample) for sample, share in zip(samples, weights, strict=True)]
-    return Points(jnp.concatenate([sample.values for sample in samples]), jnp.concatenate(shares))
-
-
-def normalised(sample):
-    """Weights [n] of `Points` that sum to 1, or to 0 where all are 0."""
-    n = len(sample.values)
-    if sample.weights is None:
-        return jnp.full(n, 1 / n, sample.values.dtype)
-    total = jnp.sum(sample.weights)
-    return sample.weights / jnp.where(total > 0, total, 1.0)
+__all__ = ["Points", "normalised", "points", "pool", "squared_transport"]
 
 
 def draw(sample, count, key):
@@ -81,20 +50,5 @@ def squared_transport(values, weights, target, target_weights):
     Returns:
       A scalar; 0 with a gradient of 0 where all weights are 0.
     """
-    n, m = len(values), len(target)
-    order, target_order = jnp.argsort(values), jnp.argsort(target)
-    if weights is None:
-        share = 1 / n
-        middle = (jnp.arange(n, dtype=values.dtype) + 0.5) / n
-    else:
-        share = normalised(Points(values[:, None], weights))[order]
-        middle = jnp.cumsum(share) - share / 2
-    if target_weights is not None:
-        ends = jnp.cumsum(normalised(Points(target[:, None], target_weights))[target_order])
-        rank = jnp.searchsorted(ends, middle)
-    elif weights is None:
-        rank = jnp.asarray([((2 * i + 1) * m - 1) // (2 * n) for i in range(n)])  # exact, as float32 is not
-    else:
-        rank = jnp.ceil(middle * m).astype(int) - 1
-    quantiles = target[target_order][jnp.clip(rank, 0, m - 1)]
+    order, share, quantiles = quantile_match(values, weights, target, target_weights)
     return jnp.sum(share * jnp.square(values[order] - quantiles))

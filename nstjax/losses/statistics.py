@@ -7,8 +7,8 @@ averaged; central ones are taken of them afterwards.
 import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, masked_mean, zero_if_empty
-from nstjax.losses.gram import gram_matrix
 from nstjax.losses.points import check_samples, draw, points
+from nstjax.moments import covariance_matrix, raw_moments
 
 
 def covariance():
@@ -25,7 +25,7 @@ def covariance():
     >>> float(loss.score(x, loss.target(5 * x)))
     0.0
     """
-    return _distance(_covariance)
+    return _distance(covariance_matrix)
 
 
 def correlation(*, eps=1e-5):
@@ -47,7 +47,7 @@ def correlation(*, eps=1e-5):
     """
 
     def normalised(moments):
-        matrix = _covariance(moments)
+        matrix = covariance_matrix(moments)
         scale = 1 / jnp.sqrt(_variance(matrix) + eps)
         return matrix * scale[:, None] * scale
 
@@ -126,25 +126,10 @@ def moments_l1(*, samples=1024):
         values, weights = draw(points(x, where=where), samples, key)
         ours = raw_moments(values[None], where=None if weights is None else weights[None])
         mean = jnp.mean(jnp.abs(ours[0] - target[0]))
-        value = mean + jnp.mean(jnp.abs(_covariance(ours) - _covariance(target)))
+        value = mean + jnp.mean(jnp.abs(covariance_matrix(ours) - covariance_matrix(target)))
         return zero_if_empty(value, x, where)
 
     return Loss(target=raw_moments, score=score)
-
-
-def raw_moments(x, *, where=None):
-    """Mean [c] and second moment [c, c] of features [h, w, c] over the positions of a soft mask [h, w].
-
-    The covariance is computed of centred features and the product of the means added: the difference of
-    two raw sums would lose it in float32.
-    """
-    mean = masked_mean(x, where)
-    return mean, gram_matrix(x - mean, where=where) + jnp.outer(mean, mean)
-
-
-def _covariance(moments):
-    mean, second = moments
-    return second - jnp.outer(mean, mean)
 
 
 def _variance(matrix):

@@ -1,0 +1,74 @@
+"""Features as weighted points, and how points on a line are matched by rank."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Points(NamedTuple):
+    """A sample of features.
+
+    Attributes:
+      values: [n, c].
+      weights: [n], at least 0, or None where all weigh the same. They need not sum to anything.
+    """
+
+    values: jax.Array
+    weights: jax.Array | None
+
+
+def points(x, *, where=None):
+    """The positions of features [h, w, c] as `Points`, weighted by a soft mask [h, w]."""
+    weights = None if where is None else jnp.asarray(where, x.dtype).reshape(-1)
+    return Points(jnp.reshape(x, (-1, x.shape[-1])), weights)
+
+
+def pool(samples, weights):
+    """The mixture of several `Points`, each a share of the whole: the `blend` of what works on points."""
+    shares = [share * normalised(sample) for sample, share in zip(samples, weights, strict=True)]
+    return Points(jnp.concatenate([sample.values for sample in samples]), jnp.concatenate(shares))
+
+
+def normalised(sample):
+    """Weights [n] of `Points` that sum to 1, or to 0 where all are 0."""
+    n = len(sample.values)
+    if sample.weights is None:
+        return jnp.full(n, 1 / n, sample.values.dtype)
+    total = jnp.sum(sample.weights)
+    return sample.weights / jnp.where(total > 0, total, 1.0)
+
+
+def quantile_match(values, weights, target, target_weights):
+    r"""A sample on a line beside the quantiles of another: the optimal transport between them.
+
+    The quantile function Q(u) of the target is the smallest value that a share u of it does not exceed.
+    It is read at the middle of each share of the sorted sample; with as many points on both sides, all
+    alike, that is the sorted target.
+
+    Args:
+      values: [n].
+      weights: [n], or None.
+      target: [m].
+      target_weights: [m], or None.
+
+    Returns:
+      (order, share, quantiles), each [n]: the indices that sort the sample, what share of it each point
+      then has (a number, where weights are None), and where it goes.
+    """
+    n, m = len(values), len(target)
+    order, target_order = jnp.argsort(values), jnp.argsort(target)
+    if weights is None:
+        share = 1 / n
+        middle = (jnp.arange(n, dtype=values.dtype) + 0.5) / n
+    else:
+        share = normalised(Points(values[:, None], weights))[order]
+        middle = jnp.cumsum(share) - share / 2
+    if target_weights is not None:
+        ends = jnp.cumsum(normalised(Points(target[:, None], target_weights))[target_order])
+        rank = jnp.searchsorted(ends, middle)
+    elif weights is None:
+        rank = jnp.asarray([((2 * i + 1) * m - 1) // (2 * n) for i in range(n)])  # exact, as float32 is not
+    else:
+        rank = jnp.ceil(middle * m).astype(int) - 1
+    return order, share, target[target_order][jnp.clip(rank, 0, m - 1)]

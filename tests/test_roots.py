@@ -1,0 +1,94 @@
+"""Roots of symmetric matrices: values, derivatives, and how far Newton-Schulz gets."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+
+from nstjax.transforms.roots import inverse_root, newton_schulz, root
+
+
+def matrix(eigenvalues, seed=0):
+    """Symmetric, with these eigenvalues."""
+    c = len(eigenvalues)
+    basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(c, c)))[0]
+    return basis * eigenvalues @ basis.T
+
+
+@pytest.mark.parametrize("eigenvalues", [(1.0, 2, 3, 5), (2.0, 2, 2, 2), (1e-4, 1, 1, 9)])
+def test_roots_are_those_of_scipy(eigenvalues):
+    a = matrix(np.array(eigenvalues))
+    expected = scipy.linalg.sqrtm(a)
+    with jax.enable_x64(True):
+        for s, z in ((root(a), inverse_root(a)), newton_schulz(jnp.asarray(a), 30)):
+            np.testing.assert_allclose(s, expected, rtol=1e-8, atol=1e-10)
+            np.testing.assert_allclose(z, np.linalg.inv(expected), rtol=1e-8, atol=1e-8)
+    small = root(a.astype(np.float32))
+    assert small.dtype == jnp.float32
+    np.testing.assert_allclose(small @ small, a, atol=1e-5)
+    np.testing.assert_allclose(root(jnp.diag(jnp.arange(4.0))).diagonal(), np.sqrt(np.arange(4)), atol=1e-6)
+
+
+def test_gradient_of_the_trace_of_a_root_is_half_the_inverse_root():
+    with jax.enable_x64(True):
+        for eigenvalues in ((1.0, 2, 3, 5), (2.0, 2, 2, 2), (1e-3, 1, 1, 9)):
+            a = jnp.asarray(matrix(np.array(eigenvalues)))
+            expected = 0.5 * scipy.linalg.inv(scipy.linalg.sqrtm(a))
+            for f in (root, lambda a: newton_schulz(a, 30)[0]):
+                gradient = jax.grad(lambda a, f=f: jnp.trace(f(a)))(a)
+                np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [root, inverse_root, lambda a: newton_schulz(a, 30)[0], lambda a: newton_schulz(a, 30)[1]],
+    ids=["root", "inverse_root", "newton_schulz", "newton_schulz inverse"],
+)
+@pytest.mark.parametrize("eigenvalues", [(1.0, 2, 3, 5), (2.0, 2, 2, 2), (1.0, 1, 4, 4)])
+def test_derivatives_are_those_of_finite_differences(f, eigenvalues):
+    with jax.enable_x64(True):
+        a, rng = jnp.asarray(matrix(np.array(eigenvalues))), np.random.default_rng(1)
+        weights, direction = rng.normal(size=(2, 4, 4))
+        direction = direction + direction.T
+        g = jax.jit(lambda a: jnp.vdot(weights, f(a)))
+        numeric = (g(a + 1e-6 * direction) - g(a - 1e-6 * direction)) / 2e-6
+        np.testing.assert_allclose(jnp.vdot(jax.grad(g)(a), direction), numeric, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(jax.jvp(g, (a,), (direction,))[1], numeric, rtol=1e-6, atol=1e-8)
+
+
+def test_derivatives_where_eigenvalues_vanish():
+    """Within the directions in which a matrix is not 0, they are those of finite differences."""
+    with jax.enable_x64(True):
+        factor = np.random.default_rng(0).normal(size=(4, 2))
+        weights, by = np.random.default_rng(1).normal(size=(4, 4)), np.array([[0.3, 1.0], [-0.7, 0.2]])
+        for f in (root, inverse_root):
+            g = jax.jit(lambda b, f=f: jnp.vdot(weights, f(b @ b.T)))
+            for direction in (factor @ by, np.random.default_rng(2).normal(size=(4, 2))):
+                numeric = (g(factor + 1e-6 * direction) - g(factor - 1e-6 * direction)) / 2e-6
+                ours = jnp.vdot(jax.grad(g)(factor), direction)
+                np.testing.assert_allclose(ours, numeric, rtol=1e-5, atol=1e-7)
+    for a in (jnp.zeros((3, 3)), jnp.ones((3, 3)), jnp.diag(jnp.array([1.0, 0.0, 0.0]))):
+        for f in (root, inverse_root, lambda a: newton_schulz(a, 20)[0], lambda a: newton_schulz(a, 20)[1]):
+            assert jnp.isfinite(f(a)).all()
+            assert jnp.isfinite(jax.grad(lambda a, f=f: jnp.sum(jnp.sin(f(a))))(a)).all()
+
+
+def test_eigenvalues_below_the_cut_and_below_rounding_are_dropped():
+    a = matrix(np.array([1e-3, 0.1, 1.0, 4.0])).astype(np.float32)
+    np.testing.assert_allclose(np.linalg.eigvalsh(root(a, 0.5)), [0, 0, 1, 2], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.eigvalsh(inverse_root(a, 0.5)), [0, 0, 0.5, 1], atol=1e-5)
+    x = np.random.default_rng(0).normal(size=(256, 12)).astype(np.float32)  # of rank 12
+    values = np.linalg.eigvalsh(inverse_root(x @ x.T))
+    assert np.sum(values > 1e-6) == 12 and values.max() < 0.1
+
+
+def test_newton_schulz_resolves_what_its_iterations_allow():
+    with jax.enable_x64(True):
+        for iterations, ratio, left in (
+            *((12, 1e-3, 1.0), (12, 1e-4, 0.89), (12, 1e-5, 0.39)),
+            *((15, 1e-4, 1.0), (15, 1e-5, 0.91), (20, 1e-5, 1.0)),
+        ):
+            a = jnp.diag(jnp.array([1.0, ratio]))
+            found = newton_schulz(a, iterations)[0][1, 1] / np.sqrt(ratio)
+            np.testing.assert_allclose(found, left, atol=0.01)

@@ -1,0 +1,344 @@
+"""The shared table of transforms, and each of them by hand."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rows import features, flat
+
+from nstjax import transforms
+from nstjax.transforms.colour import METHODS, YUV, from_yuv, to_yuv
+from nstjax.transforms.wct import CONVENTIONS
+
+
+class Row(NamedTuple):
+    """A transform and an independent transcription of it in float64, straight from its source.
+
+    Attributes:
+      name: the factory's, and whatever tells its arguments.
+      transform: a `Transform`.
+      formula: f(x, style features) -> transformed features, all [h, w, c].
+      picture: whether it is of pictures [H, W, 3] in [0, 1].
+      identity: whether it leaves features as they are that have the style's statistics.
+    """
+
+    name: str
+    transform: transforms.Transform
+    formula: Callable
+    picture: bool = False
+    identity: bool = True
+
+
+def moments(x, ridge=0.0, ddof=0):
+    f = flat(x)
+    centred = f - f.mean(0)
+    return f.mean(0), centred.T @ centred / max(len(f) - ddof, 1) + ridge * np.eye(f.shape[1])
+
+
+def power(a, exponent, cut=0.0):
+    """Of a symmetric matrix, by its singular vectors, as the programs have it."""
+    u, e, _ = np.linalg.svd(a)
+    kept = e > max(cut, 1e-12 * e[0])
+    return u[:, kept] * e[kept] ** exponent @ u[:, kept].T
+
+
+def wct(x, s, ridges=(0.0, 0.0), cut=1e-5, ddof=1, clamp=False):
+    (mean, a), (mean_s, b) = moments(x, ridges[0], ddof), moments(s, ridges[1], ddof)
+    y = (power(b, 0.5, cut) @ power(a, -0.5, cut) @ (flat(x) - mean).T).T + mean_s
+    return (np.clip(y, x.min(), x.max()) if clamp else y).reshape(x.shape)
+
+
+def adain(x, s, eps=1e-5):
+    f, g = flat(x), flat(s)
+    y = (f - f.mean(0)) / np.sqrt(f.var(0) + eps) * np.sqrt(g.var(0) + eps) + g.mean(0)
+    return y.reshape(x.shape)
+
+
+def histogram(x, s):
+    f, g = flat(x), np.sort(flat(s), 0)
+    n, m = len(f), len(g)
+    y = np.empty_like(f)
+    for c in range(f.shape[1]):
+        for rank, i in enumerate(np.argsort(f[:, c])):
+            y[i, c] = g[int(np.ceil(round((rank + 0.5) / n * m, 9))) - 1, c]
+    return y.reshape(x.shape)
+
+
+def colour(x, s, method, eps=1e-5):
+    (mean, a), (mean_s, b) = moments(x, eps), moments(s, eps)
+    matrix = {
+        "cholesky": lambda: np.linalg.cholesky(b) @ np.linalg.inv(np.linalg.cholesky(a)),
+        "symmetric": lambda: power(b, 0.5) @ np.linalg.inv(power(a, 0.5)),
+        "optimal_transport": lambda: (
+            power(a, -0.5) @ power(power(a, 0.5) @ b @ power(a, 0.5), 0.5) @ power(a, -0.5)
+        ),
+    }[method]()
+    return np.clip((flat(x) - mean) @ matrix.T + mean_s, 0, 1).reshape(x.shape)
+
+
+def luminance(x, s):
+    yuv = x @ np.array(YUV).T
+    yuv[..., 1:] = (s @ np.array(YUV).T)[..., 1:]
+    return np.clip(yuv @ np.linalg.inv(np.array(YUV)).T, 0, 1)
+
+
+TABLE = (
+    Row("wct", transforms.wct(), wct),
+    Row(
+        "wct fast_photo_style",
+        transforms.wct(ridge_content=1.0),
+        lambda x, s: wct(x, s, (1, 0)),
+        identity=False,
+    ),
+    Row("wct wct2", transforms.wct(**CONVENTIONS["wct2"]), lambda x, s: wct(x, s, (1, 1), clamp=True)),
+    Row("wct cut", transforms.wct(cut=0.2), lambda x, s: wct(x, s, cut=0.2)),
+    Row("wct biased", transforms.wct(cut=0.0, unbiased=False), lambda x, s: wct(x, s, cut=0, ddof=0)),
+    Row(
+        "wct newton_schulz",
+        transforms.wct(ridge_content=0.1, ridge_style=0.1, iterations=20),
+        lambda x, s: wct(x, s, (0.1, 0.1)),
+    ),
+    Row("adain", transforms.adain(), adain),
+    Row("histogram", transforms.histogram(), histogram),
+    *(
+        Row(f"colour {m}", transforms.colour(method=m), lambda x, s, m=m: colour(x, s, m), picture=True)
+        for m in METHODS
+    ),
+    Row("luminance", transforms.luminance(), luminance, picture=True),
+)
+ROWS = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+
+
+def sample(row, shape, seed, dtype=np.float32):
+    """Features, or a muted picture: one that no transform takes out of [0, 1]."""
+    x = features(shape, seed, dtype)
+    return (0.5 + 0.05 * np.tanh(x)).astype(dtype) if row.picture else x
+
+
+def pair(row, shape, dtype=np.float32):
+    """Features and a style, of another size unless the reference must be of the picture's."""
+    shape = (*shape[:2], 3) if row.picture else shape
+    other = shape if row.name == "luminance" else (shape[0] + 1, shape[1] + 2, shape[2])
+    return sample(row, shape, 0, dtype), sample(row, other, 1, dtype)
+
+
+def moved(row, x, s, where=None, style_where=None, alpha=1.0):
+    return _moved(row.transform, x, s, where, style_where, alpha)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _moved(transform, x, s, where, style_where, alpha):
+    return transform.apply(x, transform.style(s, where=style_where), where=where, alpha=alpha)
+
+
+def test_every_public_transform_is_in_the_table():
+    assert {row.name.split()[0] for row in TABLE} == set(transforms.__all__) - {"Transform"}
+
+
+@ROWS
+@pytest.mark.parametrize("shape", [(5, 7, 3), (2, 2, 6), (1, 1, 4), (1, 8, 3), (9, 4, 2)])
+def test_value_is_that_of_the_transcription(row, shape):
+    x, s = pair(row, shape)
+    expected = row.formula(x.astype(float), s.astype(float))
+    ours = moved(row, x, s)
+    assert ours.dtype == jnp.float32
+    # Whitening multiplies float32 rounding by the square root of a condition number, here up to 100.
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+    with jax.enable_x64(True):
+        ours = moved(row, *pair(row, shape, float))
+    np.testing.assert_allclose(ours, row.formula(*pair(row, shape, float)), rtol=1e-7, atol=1e-8)
+
+
+@ROWS
+def test_jit_is_eager_and_vmap_is_a_loop(row):
+    x, s = pair(row, (5, 4, 3))
+    style, xs = row.transform.style(s), np.stack([x, 0.9 * x, x[::-1]])
+
+    def f(x):
+        return row.transform.apply(x, style, alpha=0.7)
+
+    one = np.stack([f(x) for x in xs])
+    np.testing.assert_allclose(jax.jit(f)(x), one[0], rtol=1e-4, atol=1e-5)  # as above
+    np.testing.assert_allclose(jax.vmap(f)(xs), one, rtol=1e-4, atol=1e-5)
+
+
+@ROWS
+def test_degenerate_features_give_finite_values_and_gradients(row):
+    x, s = pair(row, (6, 5, 3))
+    dead = x * np.array([1, 0, 1], np.float32)
+    f = jax.jit(jax.value_and_grad(lambda x, s: jnp.sum(jnp.sin(moved(row, x, s)))))
+    for given in (np.full_like(x, 0.7), np.zeros_like(x), dead, x):
+        for style in (s, np.zeros_like(s), np.full_like(s, 0.4)):
+            value, gradient = f(given, style)
+            assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+@ROWS
+def test_own_statistics_change_nothing(row):
+    x = sample(row, (7, 6, 3), 0)
+    same = np.allclose(moved(row, x, x), x, atol=1e-4)
+    assert same == row.identity
+
+
+@ROWS
+def test_alpha_goes_from_features_to_transformed_ones(row):
+    x, s = pair(row, (5, 4, 3))
+    np.testing.assert_array_equal(moved(row, x, s, alpha=0.0), x)
+    half = moved(row, x, s, alpha=jnp.float32(0.25))
+    np.testing.assert_allclose(half, 0.25 * moved(row, x, s) + 0.75 * x, rtol=1e-5, atol=1e-6)
+
+
+@ROWS
+def test_masks(row):
+    x, s = pair(row, (6, 8, 3))
+    ones, style_ones = np.ones(x.shape[:2], np.float32), np.ones(s.shape[:2], np.float32)
+    plain = moved(row, x, s)
+    np.testing.assert_allclose(moved(row, x, s, ones, style_ones), plain, rtol=1e-4, atol=1e-5)
+    none, style_none = np.zeros_like(ones), np.zeros_like(style_ones)
+    np.testing.assert_array_equal(moved(row, x, s, none), x)
+    np.testing.assert_array_equal(moved(row, x, s, None, style_none), x)
+    np.testing.assert_array_equal(moved(row, x, s, none, style_none), x)
+    where, style_where = none.copy(), style_none.copy()
+    where[1:5, 2:6], style_where[1:5, 2:6] = 1, 1
+    inside = moved(row, x, s, where, style_where)
+    np.testing.assert_array_equal(inside[where == 0], x[where == 0])
+    cut = moved(row, x[1:5, 2:6], s[1:5, 2:6])
+    np.testing.assert_allclose(inside[1:5, 2:6], cut, rtol=1e-4, atol=1e-5)
+    half = moved(row, x, s, 0.5 * where, style_where)
+    # A mask of halves has the statistics of the region, but for n - 1, and moves it half the way.
+    tolerance = 0.1 if "wct" in row.name else 1e-5
+    np.testing.assert_allclose(half[1:5, 2:6], (cut + x[1:5, 2:6]) / 2, rtol=1e-4, atol=tolerance)
+
+
+@ROWS
+def test_styles_are_blended(row):
+    x, s = pair(row, (6, 4, 3))
+    t, again = row.transform, sample(row, s.shape, 2)
+    a, b = t.style(s), t.style(again)
+    for weights, alone in (([1.0, 0.0], a), ([0.0, 1.0], b)):
+        np.testing.assert_allclose(
+            t.apply(x, t.blend([a, b], weights)), t.apply(x, alone), rtol=1e-4, atol=1e-5
+        )
+    none = t.style(again, where=jnp.zeros(s.shape[:2]))
+    np.testing.assert_allclose(
+        t.apply(x, t.blend([a, none], [0.5, 0.5])), t.apply(x, a), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_array_equal(t.apply(x, t.blend([none, none], [0.5, 0.5])), x)
+    if row.name.split()[0] in ("adain", "luminance") or row.name == "wct":
+        both = 0.25 * t.apply(x, a) + 0.75 * t.apply(x, b)
+        np.testing.assert_allclose(t.apply(x, t.blend([a, b], [0.25, 0.75])), both, rtol=1e-4, atol=1e-5)
+
+
+def test_wct_gives_the_moments_of_the_style():
+    x, s = features((9, 7, 4), 0), 2 * features((8, 5, 4), 1) @ features((4, 4), 2)
+    (mean, cov), (mean_s, cov_s) = moments(moved(TABLE[0], x, s), ddof=1), moments(s, ddof=1)
+    np.testing.assert_allclose(mean, mean_s, atol=1e-5)
+    np.testing.assert_allclose(cov, cov_s, rtol=1e-4, atol=1e-4)  # as above
+    # Fewer positions than channels: the style's covariance on the directions in which the content varies.
+    few, many = features((1, 4, 6), 0), features((5, 6, 6), 1)
+    cov, (_, cov_s) = moments(moved(TABLE[0], few, many), ddof=1)[1], moments(many, ddof=1)
+    varied = power(moments(few.astype(float), ddof=1)[1], 0.0, 1e-5)
+    np.testing.assert_allclose(np.trace(varied), 3)
+    np.testing.assert_allclose(cov, power(cov_s, 0.5) @ varied @ power(cov_s, 0.5), rtol=1e-4, atol=1e-4)
+    # Channels that have nothing to do with each other are but scaled and moved.
+    signs = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], np.float32).reshape(2, 2, 2)
+    x, s = signs * [1, 2] + [3, 0], signs * [5, 0.5]
+    np.testing.assert_allclose(moved(TABLE[0], x, s), adain(x, s, 0.0), atol=1e-4)
+
+
+def test_wct_conventions_are_those_of_the_programs():
+    x, s = features((4, 5, 3), 0), 3 * features((6, 4, 3), 1)
+    expected = {
+        "universal_style_transfer": wct(x, s),
+        "pytorch_wct": wct(x, s),
+        "fast_photo_style": wct(x, s, (1, 0)),
+        "wct2": wct(x, s, (1, 1), clamp=True),
+        "collaborative_distillation": wct(x, s, cut=1e-100),
+    }
+    assert set(expected) == set(CONVENTIONS)
+    for name, arguments in CONVENTIONS.items():
+        t = transforms.wct(**arguments)
+        np.testing.assert_allclose(t.apply(x, t.style(s)), expected[name], rtol=1e-4, atol=1e-4)
+
+
+def test_adain_gives_means_and_deviations_of_the_style():
+    x, s = features((6, 5, 3), 0), 3 * features((4, 7, 3), 1) + 2
+    y = flat(np.asarray(moved(next(r for r in TABLE if r.name == "adain"), x, s)))
+    np.testing.assert_allclose(y.mean(0), flat(s).mean(0), rtol=1e-5)
+    np.testing.assert_allclose(y.std(0), flat(s).std(0), rtol=1e-4)
+
+
+def test_histogram_match_by_hand():
+    t = transforms.histogram()
+    x, s = features((6, 5, 3), 0), features((3, 10, 3), 1)
+    y = t.apply(x, t.style(s))
+    np.testing.assert_array_equal(np.sort(flat(y), 0), np.sort(flat(s), 0))
+    np.testing.assert_array_equal(np.argsort(flat(y), 0), np.argsort(flat(x), 0))
+    np.testing.assert_array_equal(t.apply(y, t.style(s)), y)
+    np.testing.assert_array_equal(t.apply(s, t.style(s)), s)
+    np.testing.assert_array_equal(t.apply(4 * x + 2, t.style(s)), y)
+    # Of 2 and of 3 points: quantiles at 1/4 and 3/4 are the first and the last.
+    two, three = np.array([10.0, 0]).reshape(1, 2, 1), np.array([5.0, 1, 4]).reshape(1, 3, 1)
+    assert t.apply(two, t.style(three)).ravel().tolist() == [5, 1]
+    pooled = t.blend([t.style(s), t.style(s + 100)], [0.5, 0.5])
+    assert (t.apply(x, pooled) > 50).sum() == x.size / 2
+
+
+def test_equal_values_are_matched_in_random_order():
+    t, s = transforms.histogram(), features((32, 32, 1), 0)
+    flat_zero, style = jnp.zeros((32, 32, 1)), t.style(s)
+    unkeyed, first, second = (
+        np.asarray(t.apply(flat_zero, style, key=key))[..., 0]
+        for key in (None, jax.random.key(1), jax.random.key(2))
+    )
+    assert not np.array_equal(first, second)
+    for y in (unkeyed, first, second):  # no raster: rows and columns have the means of chance
+        assert (
+            max(np.abs(y.mean(0) - y.mean()).max(), np.abs(y.mean(1) - y.mean()).max())
+            < 5 * y.std() / 32**0.5
+        )
+
+
+def test_colours_by_hand():
+    row = TABLE[-1]
+    x, s = pair(row, (9, 8, 3))
+    for method in METHODS:
+        t = transforms.colour(method=method, eps=0.0)
+        (mean, cov), (mean_s, cov_s) = moments(t.apply(x, t.style(s))), moments(s)
+        np.testing.assert_allclose(mean, mean_s, atol=1e-6)
+        np.testing.assert_allclose(cov, cov_s, atol=1e-7)
+    x, s = pair(row, (4, 5, 3))
+    y = to_yuv(moved(row, x, s))
+    np.testing.assert_allclose(y[..., 0], to_yuv(x)[..., 0], atol=1e-6)
+    np.testing.assert_allclose(y[..., 1:], to_yuv(s)[..., 1:], atol=1e-6)
+    np.testing.assert_allclose(from_yuv(to_yuv(x)), x, atol=1e-6)
+    grey = jnp.full((2, 2, 3), 0.25)
+    np.testing.assert_allclose(to_yuv(grey), np.broadcast_to([0.25, 0, 0], (2, 2, 3)), atol=1e-3)
+    # Luminance of a style matched to the content's: (sd_c / sd_s) (L - mean_s) + mean_c.
+    t, light, light_s = transforms.adain(eps=0.0), to_yuv(x)[..., :1], to_yuv(s)[..., :1]
+    expected = light.std() / light_s.std() * (light_s - light_s.mean()) + light.mean()
+    np.testing.assert_allclose(t.apply(light_s, t.style(light)), expected, rtol=1e-5)
+    bright = transforms.colour()
+    out = bright.apply(features((4, 4, 3), 0), bright.style(features((4, 4, 3), 1)))
+    assert out.min() == 0 and out.max() == 1
+
+
+def test_mistakes_are_named():
+    x = np.zeros((4, 4, 3), np.float32)
+    for arguments in ({"ridge_content": -1}, {"ridge_style": -1}, {"cut": -1}, {"iterations": 0}):
+        ((name, _),) = arguments.items()
+        with pytest.raises(ValueError, match=f"{name} must be at least"):
+            transforms.wct(**arguments)
+    with pytest.raises(ValueError, match=r"method must be one of cholesky, .*; got 'pca'"):
+        transforms.colour(method="pca")
+    with pytest.raises(ValueError, match="eps must be at least 0; got -1"):
+        transforms.colour(eps=-1)
+    with pytest.raises(ValueError, match=r"image must be a picture \[H, W, 3\]; got \(4, 4, 2\)"):
+        transforms.colour().style(x[..., :2])
+    t = transforms.luminance()
+    with pytest.raises(ValueError, match=r"must be of the size \(4, 4\); got \(2, 4\)"):
+        t.apply(x, t.style(x[:2]))
