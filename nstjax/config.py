@@ -24,10 +24,12 @@ def default_config():
       content_mask, style_mask: label pictures (`nstjax.masks.LABELS`) of the canvas and of each style, for
         terms with `regions`; without content the canvas has the shape of content_mask.
       mask_mode: how masks go through the network, one of `nstjax.masks.MODES`.
-      terms: name → {loss, taps, weight, tap_weights, reference, limit, normalise, regions, hyper-parameters
-        of the loss}; `tap_weights` multiplies `weight` tap by tap where it is given; `limit` and
-        `normalise` are those of `nstjax.control.Control`, `regions` that of `nstjax.objective.Term`; a tap
-        "a+b" is the features of a and, resized to them, those of b.
+      terms: name → {loss, taps, weight, tap_weights, reference, transform, transform_args, limit,
+        normalise, regions, hyper-parameters of the loss}. `tap_weights` multiplies `weight` tap by tap where
+        it is given. A tap "a+b" is the features of a and, resized to them, those of b. A `transform`,
+        "adain", "histogram" or "wct", moves the content's features towards the style's before the loss
+        compares with them; reference "content" only. `limit` and `normalise` are those of
+        `nstjax.control.Control`, `regions` that of `nstjax.objective.Term`.
       calibrate: "" or what is divided by the norm of its gradient at a fixed picture, the content (else
         the style) under noise: the score of each of the "taps", or the sum over them of each of the
         "terms". A weight is then that norm, whatever the loss.
@@ -76,6 +78,8 @@ def term(
     reference="style",
     weight=1.0,
     tap_weights=(),
+    transform="",
+    transform_args=None,
     limit=0.0,
     normalise="",
     regions="",
@@ -88,6 +92,8 @@ def term(
         "reference": reference,
         "weight": float(weight),
         "tap_weights": tuple(tap_weights),
+        "transform": transform,
+        "transform_args": transform_args or {},
         "limit": float(limit),
         "normalise": normalise,
         "regions": regions,

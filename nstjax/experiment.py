@@ -127,6 +127,8 @@ def load(config):
                 raise UserError(f"terms.{name}.taps: {error}") from None
             if not (content if term.reference == "content" else styles):
                 raise UserError(f"terms.{name} compares with the {term.reference}, which is empty")
+            if term.transform and not styles:
+                raise UserError(f"terms.{name}.transform needs a style, which is empty")
         taps = single_taps(tap for term in stage.terms.values() for tap in term.taps)
         params = experiment.weights.params
         memory.check("size", canvas(experiment, stage), params, taps, backward=True)
@@ -151,7 +153,7 @@ def make_stage(experiment, index):
             (jnp.asarray(io.resize(p.pixels, *size)), float(w))
             for p, size, w in zip(experiment.styles, style_shapes, blend, strict=True)
         ]
-    used = {reference: references[reference] for reference in {t.reference for t in built}}
+    used = {reference: references[reference] for t in built for reference in t.references}
     per_tap = {
         name: tuple(term.weight * w for w in term.tap_weights) or term.weight
         for name, term in config.terms.items()

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from nstjax.control import FREE, Control, controlled
 from nstjax.losses import Loss
+from nstjax.transforms import Transform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Term:
       taps: names of the encoder's taps, or "image" for the picture itself. "a+b" is the features of a
         and, resized to them and concatenated, those of b.
       reference: which reference the targets come from: "content" or "style".
+      transform: a `Transform` that moves features of the reference towards those of the style before the
+        targets are made of them, or None.
       control: of the gradient at the features of each tap.
       regions: "" for the whole picture. Otherwise each labelled region is compared with the reference's
         region of that label, and the scores are averaged, the regions weighing alike ("equal") or by
@@ -31,8 +34,14 @@ class Term:
     loss: Loss
     taps: tuple[str, ...]
     reference: str
+    transform: Transform | None = None
     control: Control = FREE
     regions: str = ""
+
+    @property
+    def references(self):
+        """The references that the targets are made of."""
+        return (self.reference,) if self.transform is None else (self.reference, "style")
 
 
 REGIONS = ("equal", "area")
@@ -104,51 +113,62 @@ def make_targets(apply, params, terms, references, masks=None):
     Raises:
       ValueError: for a term whose reference, or whose masks, are not given.
     """
-    targets = {term.name: {} for term in terms}
-    for reference in dict.fromkeys(term.reference for term in terms):
+    features = {}
+    for reference in dict.fromkeys(name for term in terms for name in term.references):
         if reference not in references:
             raise ValueError(f"no picture is given for the reference {reference!r}")
-        mine = [term for term in terms if term.reference == reference]
-        taps = [tap for term in mine for tap in term.taps]
-        pictures = [extract(apply, params, image, taps) for image, _ in references[reference]]
-        weights = [weight for _, weight in references[reference]]
-        for term in mine:
-            if term.regions and (masks is None or reference not in masks.references):
-                raise ValueError(f"term {term.name!r} has regions, and no masks are given")
-            for tap in term.taps:
-                features = [picture[tap] for picture in pictures]
-                if term.regions:
-                    target = _regional_target(term, tap, features, weights, masks)
-                else:
-                    target = _blended(term.loss, features, weights, [None] * len(weights))
-                targets[term.name][tap] = target
-    return targets
+        taps = [tap for term in terms if reference in term.references for tap in term.taps]
+        features[reference] = [extract(apply, params, image, taps) for image, _ in references[reference]]
 
+    def blended(function, blend, reference, tap, label):
+        """A function of the features, and the mask, of a reference's pictures; of those with the label."""
+        several, weights = [], []
+        for i, (_, weight) in enumerate(references[reference]):
+            regions = masks.references[reference][i] if label else {None: {tap: None}}
+            if label in regions:
+                several.append(function(features[reference][i][tap], regions[label][tap]))
+                weights.append(weight)
+        total = sum(weights)
+        return several[0] if len(several) == 1 else blend(several, [w / total for w in weights])
 
-def _blended(loss, features, weights, masks):
-    """The target of one picture's features, or of several."""
-    several = [loss.target(x, where=where) for x, where in zip(features, masks, strict=True)]
-    total = sum(weights)
-    return several[0] if len(several) == 1 else loss.blend(several, [w / total for w in weights])
+    def target(term, tap, label=None):
+        loss, transform = term.loss, term.transform
+        if transform is None:
+            return blended(
+                lambda x, where: loss.target(x, where=where), loss.blend, term.reference, tap, label
+            )
+        style = blended(
+            lambda x, where: transform.style(x, where=where), transform.blend, "style", tap, label
+        )
 
+        def transformed(x, where):
+            return loss.target(transform.apply(x, style, where=where), where=where)
 
-def _regional_target(term, tap, features, weights, masks):
-    """{label: Region} of a term at a tap; each label of the pictures that have it."""
-    pictures, targets = masks.references[term.reference], {}
-    for label in masks.canvas:
-        having = [i for i, regions in enumerate(pictures) if label in regions]
-        if having:
-            wheres = [pictures[i][label][tap] for i in having]
-            chosen = [features[i] for i in having], [weights[i] for i in having]
-            targets[label] = _blended(term.loss, *chosen, wheres)
-    shares = {
-        label: jnp.mean(masks.canvas[label][tap]) if term.regions == "area" else 1.0 for label in targets
-    }
-    total = sum(shares.values())
+        return blended(transformed, loss.blend, term.reference, tap, label)
+
+    def regional_target(term, tap):
+        labels = _shared_labels(term, masks)
+        shares = {label: 1.0 for label in labels}
+        if term.regions == "area":
+            shares = {label: jnp.mean(masks.canvas[label][tap]) for label in labels}
+        total = sum(shares.values())
+        return {
+            label: Region(shares[label] / total, masks.canvas[label][tap], target(term, tap, label))
+            for label in labels
+        }
+
     return {
-        label: Region(shares[label] / total, masks.canvas[label][tap], target)
-        for label, target in targets.items()
+        term.name: {tap: (regional_target if term.regions else target)(term, tap) for tap in term.taps}
+        for term in terms
     }
+
+
+def _shared_labels(term, masks):
+    """The labels of the canvas that some picture of every reference of a term has."""
+    if masks is None or not set(term.references) <= set(masks.references):
+        raise ValueError(f"term {term.name!r} has regions, and no masks are given")
+    there = [set().union(*masks.references[reference]) for reference in term.references]
+    return [label for label in masks.canvas if all(label in labels for labels in there)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,7 +42,7 @@ def test_a_normalised_gradient_has_the_weight_for_its_norm(norm, size):
 def test_a_controlled_term_keeps_its_value_and_is_measured_uncontrolled():
     objective, image, problem = small_problem()
     limited = tuple(
-        Term(t.name, t.loss, t.taps, t.reference, Control(limit=1e-3 if t.name == "style" else 0.0))
+        Term(t.name, t.loss, t.taps, t.reference, None, Control(limit=1e-3 if t.name == "style" else 0.0))
         for t in TERMS
     )
     other, _, _ = small_problem(terms=limited)
@@ -59,7 +59,7 @@ def test_a_controlled_term_keeps_its_value_and_is_measured_uncontrolled():
 
 def test_a_limit_on_the_picture_bounds_the_whole_gradient_of_a_term():
     for limit in (0.5, 1e3):
-        terms = (Term("tv", losses.tv_anisotropic(), ("image",), "content", Control(limit=limit)),)
+        terms = (Term("tv", losses.tv_anisotropic(), ("image",), "content", None, Control(limit=limit)),)
         objective, image, problem = small_problem(terms=terms, weights={"tv": 3.0})
         _, gradient = evaluate_gradient(objective, image, *problem)
         raw = 3 * compute_norms(objective, image, *problem)["tv/image"]

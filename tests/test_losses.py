@@ -37,6 +37,9 @@ def test_gradient_is_that_of_finite_differences(row, shape, masked):
             return value(row.loss, x, s, where, where)
 
         gradient = np.asarray(jax.jit(jax.grad(f))(x))
+        if row.gradient:
+            np.testing.assert_allclose(gradient, row.gradient(x, s, where), rtol=1e-5, atol=1e-10)
+            return
         steps = 1e-6 * np.eye(x.size).reshape(-1, *shape)
         after, before = (jax.jit(jax.vmap(f))(x + sign * steps) for sign in (1, -1))
         numeric = np.reshape((after - before) / 2e-6, shape)
@@ -58,9 +61,9 @@ def test_degenerate_features_give_finite_values_and_gradients(row, x):
     got, gradient = jax.value_and_grad(lambda x: value(row.loss, x, s))(jnp.asarray(given))
     assert np.isfinite(got) and np.isfinite(gradient).all()
     if not row.estimates:
-        assert got >= 0
-    if x == "identity" and row.compares and not row.estimates:
-        assert got <= row.zero
+        assert got >= -row.rounding
+        if x == "identity" and row.compares:
+            assert got <= row.rounding
     if x in ("constant", "zero") and not row.compares:
         assert got == 0 and not np.abs(gradient).any()
 

@@ -5,6 +5,7 @@ variation are ordinary losses.
 """
 
 from nstjax.losses.base import Loss
+from nstjax.losses.bures import wasserstein_gaussian
 from nstjax.losses.cmd import cmd
 from nstjax.losses.colour import colour_histogram, value_range
 from nstjax.losses.contextual import contextual
@@ -21,6 +22,7 @@ from nstjax.losses.shifted_gram import shifted_gram
 from nstjax.losses.statistics import correlation, covariance, mean_std, moments_l1
 from nstjax.losses.tv import tv_anisotropic, tv_corner, tv_isotropic, tv_nine_point
 from nstjax.losses.wasserstein import histogram, sliced_wasserstein
+from nstjax.losses.wct import wct_distance
 
 __all__ = [
     "Loss",
@@ -54,4 +56,6 @@ __all__ = [
     "tv_isotropic",
     "tv_nine_point",
     "value_range",
+    "wasserstein_gaussian",
+    "wct_distance",
 ]

@@ -20,8 +20,10 @@ class Row(NamedTuple):
       estimates: whether it is a random estimate, which may be negative and is not 0 at its target.
       cuts: whether a binary mask is the region cut out: not where a draw or a grid of patches depends on
         the size of the map.
-      zero: what rounding may leave of it at its target.
+      rounding: what float32 may leave of its 0 at its target, for features of unit variance.
       rtol: to which float32 agrees with float64.
+      gradient: f(x, target features, mask of both) -> [h, w, c] for a loss that holds what it compares
+        with constant, so that its gradient is not that of finite differences.
     """
 
     name: str
@@ -30,8 +32,9 @@ class Row(NamedTuple):
     compares: bool = True
     estimates: bool = False
     cuts: bool = True
-    zero: float = 0.0
+    rounding: float = 0.0
     rtol: float = 1e-5
+    gradient: Callable | None = None
 
 
 def flat(x):
