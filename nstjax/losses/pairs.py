@@ -15,7 +15,9 @@ def by_rows(f, columns, *arrays):
     A block is computed again for the gradient, so what f compares its row with costs no memory.
     """
     block = min(len(arrays[0]), max(1, ENTRIES // columns))
-    return jax.lax.map(jax.checkpoint(lambda row: f(*row)), arrays, batch_size=block)
+    # A loop needs no barriers against common subexpressions, which crash jaxlib 0.10.2 on a CPU.
+    again = jax.checkpoint(lambda row: f(*row), prevent_cse=False)
+    return jax.lax.map(again, arrays, batch_size=block)
 
 
 def squared_distances(row, points):
