@@ -10,7 +10,7 @@ from rows.pairs import mrf, remd
 
 from nstjax import losses
 from nstjax.losses import pairs
-from nstjax.losses.points import Points, draw
+from nstjax.points import Points, draw
 
 FULL = {
     "mmd_gaussian": losses.mmd_gaussian(),

@@ -8,6 +8,7 @@ from rows import features, value
 from rows.transport import transport
 
 from nstjax import losses
+from nstjax.points import argsort
 
 
 def test_transport_by_hand():
@@ -55,3 +56,18 @@ def test_samples_of_two_styles_are_pooled_by_weight():
         np.testing.assert_allclose(
             loss.score(x, loss.blend(targets, [1.0, 0.0]), key=key), value(loss, x, a), rtol=1e-5
         )
+
+
+def test_argsort_is_that_of_numpy():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=500), np.zeros(50), [-np.inf, np.inf, 1e-40, -1e-40, 3e38, -3e38]])
+    x = rng.permutation(np.maximum(x, -1.5)).astype(np.float32)
+    np.testing.assert_array_equal(argsort(jnp.asarray(x)), np.argsort(x, kind="stable"))
+    assert argsort(jnp.asarray(x)).dtype == jnp.int32
+    rows = jnp.asarray(x[:550].reshape(5, 110))
+    many = jax.jit(jax.vmap(argsort))(rows)
+    np.testing.assert_array_equal(many, np.argsort(rows, -1, kind="stable"))
+    gradient = jax.grad(lambda x: jnp.sum(jnp.arange(6.0) * x[argsort(x)]))(jnp.asarray(x[:6]))
+    np.testing.assert_array_equal(gradient, np.argsort(np.argsort(x[:6], kind="stable")))
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(argsort(jnp.asarray(x, float)), np.argsort(x, kind="stable"))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, zero_if_empty
 from nstjax.losses.pairs import by_rows, squared_distances, unit
-from nstjax.losses.points import Points, check_samples, draw, normalised, points, pool
+from nstjax.points import Points, check_samples, draw, normalised, points, pool
 
 
 def contextual(*, bandwidth=0.5, samples=65**2, eps=1e-5):

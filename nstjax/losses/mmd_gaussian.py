@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, zero_if_empty
 from nstjax.losses.pairs import by_rows, squared_distances
-from nstjax.losses.points import normalised, points, pool
+from nstjax.points import normalised, points, pool
 
 
 def mmd_gaussian(*, gamma=None, multi=1.0):

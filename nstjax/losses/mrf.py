@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, zero_if_empty
 from nstjax.losses.pairs import nearest
-from nstjax.losses.points import Points, pool
+from nstjax.points import Points, pool
 
 # What a source sums, as a multiple of a mean. n: positions of the tap, c: channels, patches: of the
 # picture, size: of a patch. With it, whether entries are divided by how many patches overlap there.

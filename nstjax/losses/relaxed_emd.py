@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, zero_if_empty
 from nstjax.losses.pairs import nearest, squared_distances, unit
-from nstjax.losses.points import Points, check_samples, draw, normalised, points, pool
+from nstjax.points import Points, check_samples, draw, normalised, points, pool
 
 
 def relaxed_emd(*, samples=1024, style_samples=5000):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, zero_if_empty
 from nstjax.losses.pairs import by_rows, squared_distances, unit
-from nstjax.losses.points import check_samples, draw, normalised, points
+from nstjax.points import check_samples, draw, normalised, points
 
 
 def self_similarity(*, samples=1024):

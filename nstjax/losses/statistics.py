@@ -7,8 +7,8 @@ averaged; central ones are taken of them afterwards.
 import jax.numpy as jnp
 
 from nstjax.losses.base import Loss, masked_mean, zero_if_empty
-from nstjax.losses.points import check_samples, draw, points
 from nstjax.moments import covariance_matrix, raw_moments
+from nstjax.points import check_samples, draw, points
 
 
 def covariance():

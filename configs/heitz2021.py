@@ -1,0 +1,35 @@
+"""Heitz, Vanhoey, Chambon & Belcour 2021, "A Sliced Wasserstein Loss for Neural Texture Synthesis".
+
+    python -m experiments.stylize --config=configs/heitz2021.py --config.style=texture.jpg --workdir=runs/swd
+
+Texture synthesis from noise: sorted projections of twelve taps, on directions drawn anew at each step.
+Two things differ from the authors' program: Adam for their L-BFGS, whose line search needs directions that
+stay, and so a learning rate and a number of steps of our choice.
+
+Arguments: `blocks=3` keeps to taps up to relu3_4; `smoke`.
+"""
+
+from nstjax import presets
+from nstjax.config import default_config, parse_arg, smoke
+from nstjax.errors import UserError
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, blocks=5, smoke=False)
+    if arg.blocks not in (3, 5):
+        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
+    config = default_config()
+    config.content = ""
+    config.size = 256  # in multiples of 8 there
+    config.steps = 1000
+    config.optimizer = "adam"
+    config.learning_rate = 0.02
+    config.normalise = True  # "scaled weights"
+    config.pooling = "average"
+    config.padding = "reflect"
+    config.init = "noise"
+    config.noise_scale = 0.01  # around the mean colour of the style there, around mean grey here
+    config.terms.update(presets.heitz2021(arg.blocks))
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config

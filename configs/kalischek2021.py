@@ -1,0 +1,32 @@
+"""Kalischek, Wegner & Schindler 2021, "In the light of feature distributions: moment matching for NST".
+
+    python -m experiments.stylize --config=configs/kalischek2021.py \\
+        --config.content=photo.jpg --config.style=painting.jpg --workdir=runs/kalischek
+
+Central moments of five taps before the ReLU, from the content. The program stops when the loss stays
+within 1e-3 of its running average; here all steps are made.
+
+Arguments: `alpha=1` the share of style (1 in the program: no content term); `blocks=3`; `smoke`.
+"""
+
+from nstjax import presets
+from nstjax.config import default_config, parse_arg, smoke
+from nstjax.errors import UserError
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, alpha=1.0, blocks=5, smoke=False)
+    if arg.blocks not in (3, 5):
+        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
+    if not 0 < arg.alpha <= 1:
+        raise UserError(f"alpha must be above 0 and at most 1; got {arg.alpha}")
+    config = default_config()
+    config.size = 720
+    config.steps = 1000
+    config.optimizer = "adam"
+    config.learning_rate = 0.1 * 0.225  # 0.1 of pixels divided by the deviation of ImageNet's
+    config.init = "content"
+    config.terms.update(presets.kalischek2021(arg.blocks, arg.alpha))
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config

@@ -1,0 +1,32 @@
+"""Li & Wand 2016, "Combining Markov Random Fields and Convolutional Neural Networks for Image Synthesis".
+
+    python -m experiments.stylize --config=configs/mrf.py \\
+        --config.content=photo.jpg --config.style=painting.jpg --workdir=runs/mrf
+
+Each 3 x 3 patch of features is drawn to the patch of the style that is most like it, at three scales.
+Rotated and scaled copies of the style are further styles, separated by commas.
+
+Arguments: `optimizer=lbfgs` or `adam`; `blocks=3`; `smoke`.
+"""
+
+from nstjax import presets
+from nstjax.config import default_config, parse_arg, smoke
+from nstjax.errors import UserError
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, optimizer="lbfgs", blocks=5, smoke=False)
+    if arg.blocks not in (3, 5):
+        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
+    config = default_config()
+    config.size = 384
+    config.optimizer = arg.optimizer
+    if arg.optimizer == "lbfgs":
+        config.optimizer_args.memory_size = 25  # nCorrection
+    config.init = "content"  # ours; noise in the program by default
+    config.terms.update(presets.mrf(arg.blocks))
+    # Three octaves, 100 steps at the first and 200 at the others.
+    config.stages = ({"size": 96, "steps": 100}, {"size": 192, "steps": 200}, {"size": 384, "steps": 200})
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config

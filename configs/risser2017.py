@@ -1,0 +1,40 @@
+"""Risser, Wilmot & Barnes 2017, "Stable and Controllable Neural Texture Synthesis and Style Transfer".
+
+    python -m experiments.stylize --config=configs/risser2017.py \\
+        --config.content=photo.jpg --config.style=painting.jpg --workdir=runs/risser
+
+Gram and histogram losses, gradients limited instead of weighted, from coarse to fine.
+
+Arguments: `texture` for synthesis from noise, without content; `histogram=false` for Gram alone;
+`localised` compares regions of the same colour in --config.content_mask and --config.style_mask;
+`blocks=3`; `smoke`.
+"""
+
+from nstjax import presets
+from nstjax.config import default_config, parse_arg, smoke
+from nstjax.errors import UserError
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, texture=False, histogram=True, localised=False, blocks=5, smoke=False)
+    if arg.blocks not in (3, 5):
+        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
+    config = default_config()
+    config.size = 512
+    config.optimizer = "adam"
+    config.learning_rate = 0.02
+    config.pooling = "average"
+    config.terms.update(presets.risser2017(arg.blocks))
+    if arg.texture:
+        config.content, config.init, config.noise_scale = "", "noise", 0.2
+        del config.terms.content
+    if not arg.histogram:
+        del config.terms.histogram
+    if arg.localised:
+        for term in config.terms.values():
+            term.regions = "equal" if term.reference == "style" else ""
+    # Twice the size from stage to stage (pierre-wilmot/NeuralTextureSynthesis), the style as large.
+    config.stages = tuple({"size": size, "style_size": size, "steps": 300} for size in (128, 256, 512))
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config

@@ -1,0 +1,39 @@
+"""Kolkin, Salavon & Shakhnarovich 2019, "Style Transfer by Relaxed Optimal Transport and Self-Similarity".
+
+    python -m experiments.stylize --config=configs/strotss.py \\
+        --config.content=photo.jpg --config.style=painting.jpg --workdir=runs/strotss
+
+Relaxed earth mover's distance, moments and palette of hypercolumns against the style, self-similarity
+against the content, at four scales while the weight of the content is halved. Differs from the authors'
+program: VGG-19 for VGG-16, hypercolumns at the size of relu3_1 instead of the picture's, pixels for the
+coefficients of a Laplacian pyramid, and for that a higher learning rate; from the content as it is.
+
+Arguments: `content_weight=1` times 16, which is alpha at the first scale; `blocks=3`; `smoke`.
+"""
+
+from nstjax import presets
+from nstjax.config import default_config, parse_arg, smoke
+from nstjax.errors import UserError
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, content_weight=1.0, blocks=5, smoke=False)
+    if arg.blocks not in (3, 5):
+        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
+    if not arg.content_weight > 0:
+        raise UserError(f"content_weight must be above 0; got {arg.content_weight}")
+    config = default_config()
+    config.size = 512
+    config.optimizer = "rmsprop"
+    config.learning_rate = 4e-3
+    config.init = "content"
+    alpha, stages = 16 * arg.content_weight, []
+    config.terms.update(presets.strotss(arg.blocks, alpha))
+    for size in (64, 128, 256, 512):
+        weights = {name: {"weight": t.weight} for name, t in presets.strotss(arg.blocks, alpha).items()}
+        stages.append({"size": size, "style_size": size, "steps": 250, "terms": weights})
+        alpha /= 2
+    config.stages = tuple(stages)
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config
