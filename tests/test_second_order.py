@@ -35,6 +35,12 @@ def test_gaussians_by_hand():
     crowsonkb = value(losses.wasserstein_gaussian(convention="crowsonkb"), x, s)
     deviations = [np.sqrt(np.square(d) + 1e-4) for d in ([1, 2, 0], [2, 2, 1])]
     np.testing.assert_allclose(crowsonkb, (1 + np.square(np.subtract(*deviations)).sum()) / 3, rtol=1e-5)
+    # Symmetric, and so is its gradient: that of the target is that of features in its place.
+    x, s = features((6, 5, 3), 0), 2 * features((4, 7, 3), 1)
+    ours, theirs = jax.grad(lambda x, s: value(loss, x, s), (0, 1))(x, s)
+    back = jax.grad(lambda s: value(loss, s, x))(s)
+    np.testing.assert_allclose(theirs, back, rtol=1e-4, atol=1e-6)
+    assert np.abs(ours).max() > 0.01
     with pytest.raises(ValueError, match="convention must be one of wasserstein, crowsonkb; got 'sum'"):
         losses.wasserstein_gaussian(convention="sum")
     with pytest.raises(ValueError, match="iterations must be at least 1; got 0"):

@@ -93,6 +93,8 @@ def test_mistakes_are_named(arguments, message):
 
 def test_a_transform_needs_a_style():
     c = config(x=term("feature", TAPS, reference="content", transform="wct"))
+    stage = experiment.make_stage(experiment.load(c), 0)
+    assert set(stage.problem[1]["x"]) == set(TAPS)
     c.style = ""
     with pytest.raises(UserError, match=r"terms\.x\.transform needs a style, which is empty"):
         experiment.load(c)

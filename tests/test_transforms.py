@@ -265,6 +265,16 @@ def test_wct_conventions_are_those_of_the_programs():
         np.testing.assert_allclose(t.apply(x, t.style(s)), expected[name], rtol=1e-4, atol=1e-4)
 
 
+def test_wct_clamps_to_the_range_inside_the_mask():
+    x, s = features((6, 5, 3), 0), 20 * features((4, 7, 3), 1)
+    where = np.zeros((6, 5), np.float32)
+    where[:3] = 1
+    x[3:] *= 10
+    t = transforms.wct(**CONVENTIONS["wct2"])
+    y = t.apply(x, t.style(s), where=where)[:3]
+    assert y.min() == x[:3].min() and y.max() == x[:3].max()
+
+
 def test_adain_gives_means_and_deviations_of_the_style():
     x, s = features((6, 5, 3), 0), 3 * features((4, 7, 3), 1) + 2
     y = flat(np.asarray(moved(next(r for r in TABLE if r.name == "adain"), x, s)))
