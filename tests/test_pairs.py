@@ -188,6 +188,27 @@ def test_nearest_both_ways_by_hand():
             factory(samples=0)
 
 
+def test_draws_of_picture_and_style_are_apart():
+    x, s = features((3, 4, 3), 0), features((4, 5, 3), 1)
+    keys = jax.random.split(jax.random.key(0), 20)
+
+    def scores(loss, s):
+        return np.asarray(jax.jit(jax.vmap(lambda k: loss.score(x, loss.target(s), key=k)))(keys))
+
+    a, b = (flat(v) / np.linalg.norm(flat(v), axis=1, keepdims=True) for v in (x, s))
+    one_of_the_style = scores(losses.relaxed_emd(samples=None, style_samples=1), s)
+    gaps = np.abs(one_of_the_style[:, None] - (1 - a @ b.T).mean(0))
+    assert gaps.min(1).max() < 1e-5 and len(set(gaps.argmin(1))) > 1
+    assert scores(losses.relaxed_emd(samples=5, style_samples=5), x).max() > 1e-3
+    assert scores(losses.contextual(samples=5), x).max() < 1e-3  # the same positions of both
+
+
+def test_one_position_is_like_itself():
+    x, s = features((50, 1, 1, 64), 0), features((50, 1, 1, 64), 1)
+    got = jax.jit(jax.vmap(lambda x, s: rows.value(FULL["self_similarity"], x, s)))(x, s)
+    assert not np.asarray(got).any()
+
+
 def test_what_does_not_matter():
     x, s = features((6, 6, 4), 0), features((6, 6, 4), 1)
     turn, scale = rotation(4), scales(x)

@@ -45,7 +45,8 @@ def contextual(*, bandwidth=0.5, samples=65**2, eps=1e-5):
         v = jnp.ones(len(theirs.values), x.dtype) if theirs.weights is None else theirs.weights
         centre = normalised(theirs) @ theirs.values
         a, b = (unit(s.values - centre) for s in (ours, theirs))
-        best = jax.lax.stop_gradient(_best(Points(a, ours.weights), Points(b, v), bandwidth, eps))
+        both = jax.lax.stop_gradient((Points(a, ours.weights), Points(b, v)))
+        best = _best(*both, bandwidth, eps)
 
         def similarity(i, row):
             w, _, total = _row(row, b, v, bandwidth, eps)

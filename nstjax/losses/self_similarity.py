@@ -23,7 +23,7 @@ def self_similarity(*, samples=1024):
       samples: positions, the same of both, drawn with `key` at every call; None for all.
 
     Differs from the code: 1e-6 is added to the means of rows, which are 0 where all positions are alike,
-    and a position is at distance 0 from itself even where all its channels are 0.
+    and where all channels of a position are 0 it is at distance 1/2 from those where they are not.
 
     References:
       Kolkin et al. 2019, eq. 9, https://arxiv.org/abs/1904.12785
@@ -37,18 +37,18 @@ def self_similarity(*, samples=1024):
 
     def score(x, target, *, where=None, key=None):
         both = draw(points(jnp.concatenate([x, target], -1), where=where), samples, key)
-        weights, n = normalised(both), len(both.values)
+        weights = normalised(both)
         both = unit(jnp.stack(jnp.split(both.values, 2, -1)))
 
-        def difference(i, rows):
+        def difference(rows):
             def relative(row, others):
-                distances = jnp.where(jnp.arange(n) == i, 0.0, 0.5 * squared_distances(row, others))
+                distances = 0.5 * squared_distances(row, others)
                 return distances / (weights @ distances + 1e-6)
 
             ours, theirs = jax.vmap(relative)(rows, both)
             return weights @ jnp.abs(ours - theirs)
 
-        value = weights @ by_rows(difference, n, jnp.arange(n), both.swapaxes(0, 1))
+        value = weights @ by_rows(difference, both.shape[1], both.swapaxes(0, 1))
         return zero_if_empty(value, x, where)
 
     return Loss(target=lambda x, *, where=None: x, score=score)
