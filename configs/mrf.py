@@ -6,6 +6,9 @@
 Each 3 x 3 patch of features is drawn to the patch of the style that is most like it, at three scales.
 Rotated and scaled copies of the style are further styles, separated by commas.
 
+Expect, through the network that these weights were made for, patches of the painting in the place of what is
+like them; not yet run to its end. Through `mini`, whose features are smaller, total variation blurs all.
+
 Arguments: `optimizer=lbfgs` or `adam`; `blocks=3`; `smoke`.
 """
 

@@ -8,6 +8,10 @@ against the content, at four scales while the weight of the content is halved. D
 program: VGG-19 for VGG-16, hypercolumns at the size of relu3_1 instead of the picture's, pixels for the
 coefficients of a Laplacian pyramid, and for that a higher learning rate; from the content as it is.
 
+Expect, measured with weights=mini at half these sizes (32 to 256 pixels), The Golden Gate Bridge and The
+Starry Night: the total from 0.40 to 0.16 in 4 minutes on two CPU cores beside other load; the photograph
+in the painting's colours and short strokes, with some grain, since pixels are free one by one.
+
 Arguments: `content_weight=1` times 16, which is alpha at the first scale; `blocks=3`; `smoke`.
 """
 

@@ -92,7 +92,7 @@ def _parse(main, required, words):
     try:
         argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
         # ml_collections reports what is wrong with a config in many ways, so that is looked at first.
-        if (named := _named_config(argv)) is not None:
+        if (named := named_config(argv)) is not None:
             config = load_config(named)
             for argument in argv:
                 if match := re.match(r"--?(?:no)?config\.([^=]*)", argument):
@@ -117,7 +117,7 @@ def _parse(main, required, words):
     return argv
 
 
-def _named_config(argv):
+def named_config(argv):
     """The value of the last `--config=VALUE` or `--config VALUE`, or None."""
     named = None
     for argument, following in zip(argv, [*argv[1:], ""], strict=True):

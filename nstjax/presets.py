@@ -122,9 +122,10 @@ def mrf(blocks=5):
 def strotss(blocks=5, alpha=16.0):
     """Kolkin et al. 2019 on hypercolumns; `alpha` is halved from scale to scale, from 16 down to 2.
 
-    The columns hold the nine taps of nkolkin13/STROTSS, there of VGG-16, at the size of relu3_1.
+    The columns hold the nine taps of nkolkin13/STROTSS, there of VGG-16, at the size of relu3_1, but for
+    relu5_1 in place of the last, relu5_3.
     """
-    taps = ("relu3_1", "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_2", "relu3_3", "relu4_3", "relu5_3")
+    taps = ("relu3_1", "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_2", "relu3_3", "relu4_3", "relu5_1")
     column = "+".join(("relu3_1", "image", *_reached(taps[1:], blocks)))
     share = 1 / (alpha + 2)
     return {

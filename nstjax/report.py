@@ -104,7 +104,7 @@ def _losses_table(rows, config):
         ratio = f"{end / start:.3g}" if start and start > _ROUNDING * end else "–"
         start = "–" if start is None else f"{start:.4g}"
         weighted = "–"
-        if name != "total" and last["total"]:
+        if name != "total" and last["total"] and not config["calibrate"]:
             weighted = f"{_weight(config, name) * end / last['total']:.1%}"
         cells = (start, f"{end:.4g}", ratio, weighted)
         lines.append(
@@ -140,7 +140,7 @@ def _panel(title, members, rows):
     for name, colour in zip(members, _COLOURS * len(members), strict=False):
         points = [(row["step"], row[name]) for row in rows if row.get(name, 0) > 0]
         steps, values = ([p[i] for p in points] for i in (0, 1))
-        axes.plot(steps, values, color=colour, label=name.split("/", 1)[-1])
+        axes.plot(steps, values, color=colour, label=_short(name))
     largest = max((row.get(name, 0) for name in members for row in rows), default=0)
     if largest > 0:
         axes.set_ylim(bottom=max(axes.get_ylim()[0], _ROUNDING * largest))
@@ -151,6 +151,12 @@ def _panel(title, members, rows):
     buffer = bytes_io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+
+
+def _short(name):
+    """The tap of "term/tap"; of a composite one the first part, and how many more there are."""
+    first, *others = name.split("/", 1)[-1].split("+")
+    return f"{first} + {len(others)} more" if len(others) > 1 else "+".join([first, *others])
 
 
 def _thumbnail(pixels, long_side):

@@ -1,0 +1,55 @@
+"""Content and one style loss, of equal force: what each loss does to the same picture.
+
+    python -m experiments.losses_sheet --config=configs/one_loss.py:blocks=3 \\
+        --config.content=photo.jpg --config.style=painting.jpg --workdir=runs/losses
+
+or one of them, as any experiment: `--config=configs/one_loss.py:loss=cmd`. The same content, style,
+start, steps and network for all; each term is divided by the norm of its gradient at the content under
+noise, so that the weight of the style is its share of the gradient there, whatever the loss. A loss
+that compares with the content, or with nothing, is added to a Gram loss.
+
+Expect a picture in about a minute on two CPU cores with blocks=3 and the real weights; not all losses have
+been painted and looked at yet.
+
+Arguments: `loss=gram`; `blocks=5`; `smoke`.
+"""
+
+from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax.errors import UserError
+
+# Hyper-parameters of losses that have no default, or whose default is for another size of picture.
+ARGUMENTS = {"cross_gram": {"split": 128}, "mmd_gaussian": {}, "shifted_gram": {"shifts": (2, 4, 8)}}
+OF_COLOURS = ("colour_histogram", "palette")
+OF_CONTENT = ("feature", "feature_deep_photo", "feature_sum", "self_similarity")
+OF_THE_PICTURE = (
+    *("laplacian", "tv_anisotropic", "tv_corner", "tv_isotropic", "tv_nine_point", "value_range"),
+)
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, loss="gram", blocks=5, smoke=False)
+    if arg.blocks not in (3, 5):
+        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
+    config = default_config()
+    config.size = 256
+    config.steps = 150
+    config.learning_rate = 0.02
+    config.normalise = True
+    config.pooling = "average"
+    config.calibrate = "terms"
+    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
+    taps = tuple(f"relu{block}_1" for block in range(1, arg.blocks + 1))
+    hyper = ARGUMENTS.get(arg.loss, {})
+    config.terms.content = term("feature", content, reference="content")
+    if arg.loss in OF_COLOURS:
+        config.terms.style = term(arg.loss, "image", weight=3.0, **hyper)
+    elif arg.loss in OF_CONTENT + OF_THE_PICTURE:
+        config.terms.style = term("gram", taps, weight=3.0)
+        tap = content if arg.loss in OF_CONTENT else "image"
+        config.terms.added = term(arg.loss, tap, reference="content", weight=1.0, **hyper)
+    else:
+        taps = ("relu2_1+relu1_1", "relu3_1+relu2_1") if arg.loss == "cross_gram" else taps
+        config.terms.style = term(arg.loss, taps, weight=3.0, **hyper)
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config
