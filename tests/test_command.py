@@ -39,7 +39,7 @@ def refuse(drive, tmp_path):
     "argument, line",
     {
         "--config.sze=64": "config key 'sze' is unknown; did you mean 'size'?",
-        "--config.foo=1": "config key 'foo' is unknown; valid: checkpoint_every, content, ",
+        "--config.foo=1": "config key 'foo' is unknown; valid: calibrate, checkpoint_every, content, ",
         "--config.terms.style.lss=gram": "'terms.style.lss' is unknown; did you mean 'terms.style.loss'?",
         "--config.terms.stile.loss=gram": "'terms.stile.loss' is unknown; did you mean 'terms.style.loss'?",
         "--config.terms.style.loss.x=1": "'terms.style.loss.x' is unknown; did you mean 'terms.style.loss'?",

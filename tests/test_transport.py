@@ -71,3 +71,14 @@ def test_argsort_is_that_of_numpy():
     np.testing.assert_array_equal(gradient, np.argsort(np.argsort(x[:6], kind="stable")))
     with jax.enable_x64(True):
         np.testing.assert_array_equal(argsort(jnp.asarray(x, float)), np.argsort(x, kind="stable"))
+
+
+def test_bins_approach_the_exact_histogram():
+    x, s = features((32, 32, 2), 0), features((24, 40, 2), 1)
+    exact = value(losses.histogram(), x, s)
+    errors = [abs(value(losses.histogram_binned(bins=bins), x, s) / exact - 1) for bins in (4, 32, 4096)]
+    assert errors[0] > errors[1] > errors[2] and errors[2] < 0.01
+    loss = losses.histogram_binned()
+    np.testing.assert_allclose(value(loss, 3 * s + 1, s), ((2 * s + 1) ** 2).mean(), rtol=1e-4)
+    with pytest.raises(ValueError, match="bins must be at least 1; got 0"):
+        losses.histogram_binned(bins=0)

@@ -12,6 +12,7 @@ from nstjax.losses.contextual import contextual
 from nstjax.losses.cross_gram import cross_gram
 from nstjax.losses.feature import feature, feature_deep_photo, feature_sum
 from nstjax.losses.gram import gram, gram_l1_normalised
+from nstjax.losses.histogram_binned import histogram_binned
 from nstjax.losses.laplacian import laplacian
 from nstjax.losses.mmd import mmd_linear, mmd_polynomial
 from nstjax.losses.mmd_gaussian import mmd_gaussian, mmd_gaussian_paired
@@ -38,6 +39,7 @@ __all__ = [
     "gram",
     "gram_l1_normalised",
     "histogram",
+    "histogram_binned",
     "laplacian",
     "mean_std",
     "mmd_gaussian",
