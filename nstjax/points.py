@@ -22,7 +22,7 @@ class Points(NamedTuple):
 def points(x, *, where=None):
     """The positions of features [h, w, c] as `Points`, weighted by a soft mask [h, w]."""
     weights = None if where is None else jnp.asarray(where, x.dtype).reshape(-1)
-    return Points(jnp.reshape(x, (-1, x.shape[-1])), weights)
+    return Points(jnp.asarray(x).reshape(-1, x.shape[-1]), weights)
 
 
 def pool(samples, weights):

@@ -11,6 +11,13 @@ from checkpoints import torch  # noqa: F401, a fixture
 SHARED = Path(os.environ.get("NSTJAX_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _memory():
+    """Gives up what a module compiled: gigabytes, over the whole suite."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def shared():
     """Folder of real weights and pictures; the test is skipped where it is absent."""
