@@ -15,13 +15,10 @@ Arguments: `blocks=3` keeps to taps up to relu3_4; `smoke`.
 
 from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke
-from nstjax.errors import UserError
 
 
 def get_config(arg=None):
     arg = parse_arg(arg, blocks=5, smoke=False)
-    if arg.blocks not in (3, 5):
-        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
     config = default_config()
     config.content = ""
     config.size = 256  # in multiples of 8 there

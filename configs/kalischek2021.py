@@ -20,8 +20,6 @@ from nstjax.errors import UserError
 
 def get_config(arg=None):
     arg = parse_arg(arg, alpha=1.0, blocks=5, smoke=False)
-    if arg.blocks not in (3, 5):
-        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
     if not 0 < arg.alpha <= 1:
         raise UserError(f"alpha must be above 0 and at most 1; got {arg.alpha}")
     config = default_config()

@@ -14,13 +14,10 @@ Arguments: `optimizer=lbfgs` or `adam`; `blocks=3`; `smoke`.
 
 from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke
-from nstjax.errors import UserError
 
 
 def get_config(arg=None):
     arg = parse_arg(arg, optimizer="lbfgs", blocks=5, smoke=False)
-    if arg.blocks not in (3, 5):
-        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
     config = default_config()
     config.size = 384
     config.optimizer = arg.optimizer

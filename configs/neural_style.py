@@ -15,7 +15,8 @@ with the program itself.
 Argument: `optimizer=adam` for `-optimizer adam` (learning rate 10 of 255 grey levels); `smoke`.
 """
 
-from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax import presets
+from nstjax.config import default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
@@ -32,16 +33,7 @@ def get_config(arg=None):
     else:
         config.learning_rate = 10 / 255  # -learning_rate
     config.project = False
-    style_taps = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # -style_layers
-    config.terms.content = term("feature", "relu4_2", reference="content", weight=5.0)
-    config.terms.style = term("gram", style_taps, convention="neural_style", weight=100.0)
-    config.terms.tv = term(
-        "tv_corner",
-        "image",
-        reference="content",
-        pixel_range=256.0,
-        weight=1e-3,  # -tv_weight
-    )
+    config.terms.update(presets.neural_style())
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

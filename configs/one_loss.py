@@ -14,8 +14,8 @@ been painted and looked at yet.
 Arguments: `loss=gram`; `blocks=5`; `smoke`.
 """
 
+from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
-from nstjax.errors import UserError
 
 # Hyper-parameters of losses that have no default, or whose default is for another size of picture.
 ARGUMENTS = {"cross_gram": {"split": 128}, "mmd_gaussian": {}, "shifted_gram": {"shifts": (2, 4, 8)}}
@@ -28,8 +28,6 @@ OF_THE_PICTURE = (
 
 def get_config(arg=None):
     arg = parse_arg(arg, loss="gram", blocks=5, smoke=False)
-    if arg.blocks not in (3, 5):
-        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
     config = default_config()
     config.size = 256
     config.steps = 150
@@ -38,7 +36,7 @@ def get_config(arg=None):
     config.pooling = "average"
     config.calibrate = "terms"
     content = "relu4_2" if arg.blocks == 5 else "relu3_4"
-    taps = tuple(f"relu{block}_1" for block in range(1, arg.blocks + 1))
+    taps = presets.reached(presets.STYLE_TAPS, arg.blocks)
     hyper = ARGUMENTS.get(arg.loss, {})
     config.terms.content = term("feature", content, reference="content")
     if arg.loss in OF_COLOURS:

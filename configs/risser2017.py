@@ -17,13 +17,10 @@ Arguments: `texture` for synthesis from noise, without content; `histogram=false
 
 from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke
-from nstjax.errors import UserError
 
 
 def get_config(arg=None):
     arg = parse_arg(arg, texture=False, histogram=True, localised=False, blocks=5, smoke=False)
-    if arg.blocks not in (3, 5):
-        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
     config = default_config()
     config.size = 512
     config.optimizer = "adam"

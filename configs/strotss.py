@@ -22,8 +22,6 @@ from nstjax.errors import UserError
 
 def get_config(arg=None):
     arg = parse_arg(arg, content_weight=1.0, blocks=5, smoke=False)
-    if arg.blocks not in (3, 5):
-        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
     if not arg.content_weight > 0:
         raise UserError(f"content_weight must be above 0; got {arg.content_weight}")
     config = default_config()

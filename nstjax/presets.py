@@ -6,14 +6,26 @@ weights that end at relu3_4: style taps beyond are left out, a content tap beyon
 """
 
 from nstjax.config import term
+from nstjax.errors import UserError
 from nstjax.vgg import TAPS, WIDTHS
 
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
+def reached(taps, blocks):
+    """Those of the taps that weights of so many blocks reach, which end at relu3_4 or not at all.
+
+    Raises:
+      UserError: for blocks other than 3 and 5.
+    """
+    if blocks not in (3, 5):
+        raise UserError(f"blocks must be 3 or 5; got {blocks}")
+    return tuple(tap for tap in taps if blocks == 5 or TAPS.index(tap) <= TAPS.index("relu3_4"))
+
+
 def gatys2016_paper(blocks=5):
     """Gatys et al. 2016, equations 1 to 7, alpha / beta = 1e-3; average pooling, normalised network."""
-    taps = _reached(STYLE_TAPS, blocks)
+    taps = reached(STYLE_TAPS, blocks)
     return {
         "content": _content("feature_sum", "relu4_2", blocks, weight=1e-3),  # alpha
         "style": term("gram", taps, convention="gatys2016", weight=1 / len(taps)),  # w_l = 1/5, beta 1
@@ -22,7 +34,7 @@ def gatys2016_paper(blocks=5):
 
 def gatys2016_normalised(blocks=5):
     """leongatys/NeuralImageSynthesis, its weights for the normalised network; average pooling."""
-    taps = _reached(STYLE_TAPS, blocks)
+    taps = reached(STYLE_TAPS, blocks)
     return {
         "content": _content("feature", "relu4_2", blocks, weight=1e6),
         "style": term("gram", taps, weight=1e9 / len(taps)),
@@ -31,7 +43,7 @@ def gatys2016_normalised(blocks=5):
 
 def gatys2016_code(blocks=5):
     """leongatys/PytorchNeuralStyleTransfer; max pooling, network as it is."""
-    taps = _reached(STYLE_TAPS, blocks)
+    taps = reached(STYLE_TAPS, blocks)
     return {
         "content": _content("feature", "relu4_2", blocks, weight=1.0),
         "style": term("gram", taps, tap_weights=_per_square(taps)),  # 1e3 / C^2
@@ -41,14 +53,14 @@ def gatys2016_code(blocks=5):
 def deep_textures(blocks=5):
     """Gatys et al. 2015 and leongatys/DeepTextures; average pooling, normalised network."""
     taps = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
-    return {"style": term("gram", _reached(taps, blocks), convention="deep_textures", weight=1e9)}
+    return {"style": term("gram", reached(taps, blocks), convention="deep_textures", weight=1e9)}
 
 
 def neural_style(blocks=5):
     """jcjohnson/neural-style at its defaults; max pooling, network as it is."""
     return {
         "content": _content("feature", "relu4_2", blocks, weight=5.0),  # -content_weight
-        "style": term("gram", _reached(STYLE_TAPS, blocks), convention="neural_style", weight=100.0),
+        "style": term("gram", reached(STYLE_TAPS, blocks), convention="neural_style", weight=100.0),
         "tv": _tv_corner(1e-3),  # -tv_weight
     }
 
@@ -58,14 +70,14 @@ def fast_neural_style(blocks=5):
     taps = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     return {
         "content": _content("feature", "relu3_3", blocks, weight=1.0),
-        "style": term("gram", _reached(taps, blocks), convention="fast_neural_style", weight=5.0),
+        "style": term("gram", reached(taps, blocks), convention="fast_neural_style", weight=5.0),
         "tv": _tv_corner(1e-6, pixel_range=255.0),
     }
 
 
 def wct2017(blocks=5):
     """The style loss that Li et al. 2017 report (WCT, table 1): covariances at five taps, alike."""
-    return {"style": term("covariance", _reached(STYLE_TAPS, blocks))}
+    return {"style": term("covariance", reached(STYLE_TAPS, blocks))}
 
 
 def risser2017(blocks=5):
@@ -75,8 +87,8 @@ def risser2017(blocks=5):
     reads values from 0 to 255. The weights undo the means that our losses are, but for the number of
     positions, which the limits make irrelevant while they bind.
     """
-    style = _reached(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), blocks)
-    sorted_taps = _reached(("relu1_1", "relu4_1"), blocks)
+    style = reached(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), blocks)
+    sorted_taps = reached(("relu1_1", "relu4_1"), blocks)
     return {
         "content": _content("feature_sum", "relu4_1", blocks, weight=1.0, limit=1.0),
         "style": term("gram", style, convention="neural_texture_synthesis", weight=1.0, limit=100.0),
@@ -90,8 +102,8 @@ def deep_painterly(blocks=5, style_weight=1.0):
     The style's noise is taken to be low, so that the weight of total variation is that of the histogram's
     complement, 10 - tv with tv near 0.
     """
-    style = _reached(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), blocks)
-    sorted_taps = _reached(("relu1_1", "relu4_1"), blocks)
+    style = reached(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), blocks)
+    sorted_taps = reached(("relu1_1", "relu4_1"), blocks)
     return {
         "content": _content("feature", "relu4_1", blocks, weight=1.0, normalise="l2"),
         "style": term("gram", style, weight=style_weight, normalise="l2"),
@@ -103,7 +115,7 @@ def lapstyle(blocks=5):
     """askerlee/lapstyle, Li et al. 2017, at its defaults; max pooling, network as it is."""
     return {
         "content": _content("feature", "relu4_2", blocks, weight=20.0),
-        "style": term("gram", _reached(STYLE_TAPS, blocks), convention="neural_style", weight=100.0),
+        "style": term("gram", reached(STYLE_TAPS, blocks), convention="neural_style", weight=100.0),
         "laplacian": term("laplacian", "image", reference="content", pool=4, weight=100.0),  # k = 2
         "tv": _tv_corner(1e-3),
     }
@@ -111,7 +123,7 @@ def lapstyle(blocks=5):
 
 def mrf(blocks=5):
     """chuanli11/CNNMRF, Li & Wand 2016: patches at two taps; max pooling, network as it is."""
-    taps = _reached(("relu3_1", "relu4_1"), blocks)
+    taps = reached(("relu3_1", "relu4_1"), blocks)
     return {
         "content": _content("feature", "relu4_1", blocks, weight=20.0),
         "style": term("mrf", taps, size=3, stride=2, convention="cnnmrf", weight=1e-4),
@@ -126,7 +138,7 @@ def strotss(blocks=5, alpha=16.0):
     relu5_1 in place of the last, relu5_3.
     """
     taps = ("relu3_1", "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_2", "relu3_3", "relu4_3", "relu5_1")
-    column = "+".join(("relu3_1", "image", *_reached(taps[1:], blocks)))
+    column = "+".join(("relu3_1", "image", *reached(taps[1:], blocks)))
     share = 1 / (alpha + 2)
     return {
         "content": term("self_similarity", column, reference="content", weight=alpha * share),
@@ -139,12 +151,12 @@ def strotss(blocks=5, alpha=16.0):
 def heitz2021(blocks=5):
     """Heitz et al. 2021 and tchambon's code: twelve taps alike; normalised network, average pooling."""
     taps = [tap for tap in TAPS if tap.startswith("relu") and tap <= "relu4_4"]
-    return {"style": term("sliced_wasserstein", _reached(taps, blocks))}
+    return {"style": term("sliced_wasserstein", reached(taps, blocks))}
 
 
 def kalischek2021(blocks=5, alpha=1.0):
     """Kalischek et al. 2021, D1noFuzi/cmd_styletransfer: taps before the ReLU; `alpha` is 1 by default."""
-    taps = _reached([f"conv{block}_1" for block in range(1, 6)], blocks)
+    taps = reached([f"conv{block}_1" for block in range(1, 6)], blocks)
     per_tap = tuple(alpha * w for w in _per_square(taps))  # 1e3 / C^2
     return {
         "content": _content("feature", "relu4_1", blocks, weight=1 - alpha),
@@ -154,7 +166,7 @@ def kalischek2021(blocks=5, alpha=1.0):
 
 def crowsonkb(blocks=5):
     """crowsonkb/style-transfer-pytorch at its defaults: Gaussian Wasserstein distances."""
-    taps = _reached(STYLE_TAPS, blocks)
+    taps = reached(STYLE_TAPS, blocks)
     profile = tuple(4.0 ** (4 - i) / 341 for i in range(len(taps)))  # 256, 64, 16, 4, 1 of their sum
     return {
         "content": _content("feature", "relu4_2", blocks, weight=0.015),
@@ -165,13 +177,9 @@ def crowsonkb(blocks=5):
     }
 
 
-def _reached(taps, blocks):
-    return tuple(tap for tap in taps if blocks == 5 or TAPS.index(tap) <= TAPS.index("relu3_4"))
-
-
 def _content(loss, tap, blocks, **options):
-    (reached,) = _reached((tap,), blocks) or ("relu3_4",)
-    return term(loss, reached, reference="content", **options)
+    (there,) = reached((tap,), blocks) or ("relu3_4",)
+    return term(loss, there, reference="content", **options)
 
 
 def _per_square(taps):

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "torch_file.py": {"numpy", "nstjax.errors"},
     "errors.py": set(),
     "config.py": {"ml_collections", "nstjax.errors"},
-    "presets.py": {"nstjax.config", "nstjax.vgg"},
+    "presets.py": {"nstjax.config", "nstjax.vgg", "nstjax.errors"},
     "checks.py": {"nstjax.vgg", "nstjax.errors"},
     "memory.py": {"jax", "nstjax.vgg", "nstjax.errors"},
     "control.py": {"jax"},

@@ -15,7 +15,9 @@ from nstjax.vgg import TAPS, WIDTHS
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 ALL = [
-    name for name, f in inspect.getmembers(presets, inspect.isfunction) if name[0] != "_" and name != "term"
+    name
+    for name, f in inspect.getmembers(presets, inspect.isfunction)
+    if name[0] != "_" and name not in ("term", "reached")
 ]
 
 

@@ -85,22 +85,6 @@ def _along_channels(sample, target):
 
 
 def _squared_transport(values, weights, target, target_weights):
-    r"""Squared 2-Wasserstein distance of samples on a line.
-
-    .. math:: \sum_i w_i (x_{(i)} - Q(u_i))^2
-
-    Q(u) is the smallest value of the target that a share u of it does not exceed, and u_i the middle of
-    the i-th share of the sorted sample. With as many points on both sides, all alike, it is the mean
-    squared difference of the sorted values, and exact.
-
-    Args:
-      values: [n].
-      weights: [n], or None.
-      target: [m].
-      target_weights: [m], or None.
-
-    Returns:
-      A scalar; 0 with a gradient of 0 where all weights are 0.
-    """
+    """Squared 2-Wasserstein distance of samples on a line, given as to `quantile_match`."""
     order, share, quantiles = quantile_match(values, weights, target, target_weights)
     return jnp.sum(share * jnp.square(values[order] - quantiles))
