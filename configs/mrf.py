@@ -4,12 +4,13 @@
         --config.content=photo.jpg --config.style=painting.jpg --workdir=runs/mrf
 
 Each 3 x 3 patch of features is drawn to the patch of the style that is most like it, at three scales.
-Rotated and scaled copies of the style are further styles, separated by commas.
+With `copies`, so it is to the patches of 25 copies of the style, turned by up to 15 degrees and up to 1.1
+times as large or small.
 
 Expect, through the network that these weights were made for, patches of the painting in the place of what is
 like them; not yet run to its end. Through `mini`, whose features are smaller, total variation blurs all.
 
-Arguments: `optimizer=lbfgs` or `adam`; `blocks=3`; `smoke`.
+Arguments: `optimizer=lbfgs` or `adam`; `copies`; `blocks=3`; `smoke`.
 """
 
 from nstjax import presets
@@ -17,7 +18,7 @@ from nstjax.config import default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, optimizer="lbfgs", blocks=5, smoke=False)
+    arg = parse_arg(arg, optimizer="lbfgs", copies=False, blocks=5, smoke=False)
     config = default_config()
     config.size = 384
     config.optimizer = arg.optimizer
@@ -25,6 +26,9 @@ def get_config(arg=None):
         config.optimizer_args.memory_size = 25  # nCorrection
     config.init = "content"  # ours; noise in the program by default
     config.terms.update(presets.mrf(arg.blocks))
+    if arg.copies:  # two steps of pi / 24 and of a factor of 1.05 either way
+        config.style_angles = (-15.0, -7.5, 0.0, 7.5, 15.0)
+        config.style_scales = tuple(1.05**i for i in range(-2, 3))
     # Three octaves, 100 steps at the first and 200 at the others.
     config.stages = ({"size": 96, "steps": 100}, {"size": 192, "steps": 200}, {"size": 384, "steps": 200})
     config = smoke(config) if arg.smoke else config

@@ -12,7 +12,7 @@ night sky. Whether the histogram makes seeds agree, as the paper has it, is not 
 
 Arguments: `texture` for synthesis from noise, without content; `histogram=false` for Gram alone;
 `localised` compares regions of the same colour in --config.content_mask and --config.style_mask;
-`blocks=3`; `smoke`.
+`size=512` of the last stage; `blocks=3`; `smoke`.
 """
 
 from nstjax import presets
@@ -20,9 +20,9 @@ from nstjax.config import default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, texture=False, histogram=True, localised=False, blocks=5, smoke=False)
+    arg = parse_arg(arg, texture=False, histogram=True, localised=False, size=512, blocks=5, smoke=False)
     config = default_config()
-    config.size = 512
+    config.size = arg.size
     config.optimizer = "adam"
     config.learning_rate = 0.02
     config.pooling = "average"
@@ -36,7 +36,9 @@ def get_config(arg=None):
         for term in config.terms.values():
             term.regions = "equal" if term.reference == "style" else ""
     # Twice the size from stage to stage (pierre-wilmot/NeuralTextureSynthesis), the style as large.
-    config.stages = tuple({"size": size, "style_size": size, "steps": 300} for size in (128, 256, 512))
+    config.stages = tuple(
+        {"size": arg.size // part, "style_size": arg.size // part, "steps": 300} for part in (4, 2, 1)
+    )
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

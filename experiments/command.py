@@ -126,6 +126,25 @@ def named_config(argv):
     return named
 
 
+def with_argument(argv, argument, given):
+    """The config that `--config=` names, with one more argument in the place of what it contradicts.
+
+    Args:
+      argv: the command line.
+      argument: "KEY=VALUE".
+      given: the config as flags made it; all but its terms are kept.
+    """
+    path, _, named = named_config(argv).partition(":")
+    key = argument.partition("=")[0]
+    kept = [item for item in named.split(",") if item and item.partition("=")[0] != key]
+    config = load_config(f"{path}:{','.join([*kept, argument])}").copy_and_resolve_references()
+    with config.unlocked():
+        for name, value in given.items():
+            if name != "terms":
+                config[name] = value
+    return config
+
+
 def _explain(error, config):
     """What value a key of the config takes, where that is what absl's error is about."""
     match = re.match(r"flag --config\.([\w.]+)=(.*?): ", str(error), re.DOTALL)

@@ -25,7 +25,7 @@ GAP, LABEL = 6, 22
 def main(argv):
     workdir, pictures = Path(_WORKDIR.value), {}
     for name in _LOSSES.value:
-        config = _with_loss(command.named_config(argv), name)
+        config = command.with_argument(argv, f"loss={name}", _CONFIG.value)
         left = run.stylize(config, workdir / name, command=command.line())
         pictures[name] = Image.open(left["picture"]).convert("RGB")
         first, *_, last = (workdir / name / "metrics.jsonl").read_text().splitlines()
@@ -33,18 +33,6 @@ def main(argv):
         print(f"{name:24s} total {start:.4g} -> {end:.4g}", flush=True)
     io.write_atomic(workdir / "losses.jpg", _sheet(pictures))
     return f"sheet: {workdir / 'losses.jpg'}"
-
-
-def _with_loss(named, name):
-    """The config that a flag names with another loss, and everything else that was set by flags."""
-    path, _, argument = named.partition(":")
-    kept = [item for item in argument.split(",") if item and not item.startswith("loss=")]
-    config = command.load_config(f"{path}:{','.join([*kept, f'loss={name}'])}").copy_and_resolve_references()
-    with config.unlocked():
-        for key, value in _CONFIG.value.items():
-            if key != "terms":
-                config[key] = value
-    return config
 
 
 def _sheet(pictures):

@@ -72,7 +72,11 @@ def values(config):
     for key, valid in (("pooling", vgg.POOLINGS), ("padding", tuple(vgg.PADDINGS))):
         if config[key] not in valid:
             raise UserError(f"{key} {config[key]!r} is unknown{nearest(config[key], valid)}")
-    numbers("style_weights", config.style_weights)
+    for key in ("style_weights", "style_angles", "style_scales"):
+        numbers(key, config[key])
+    for scale in config.style_scales:
+        if not scale > 0:
+            raise UserError(f"style_scales must be above 0; got {scale}")
     if config.style_weights and not sum(config.style_weights) > 0:
         raise UserError(f"style_weights must add up to more than 0; got {config.style_weights}")
 

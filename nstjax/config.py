@@ -14,6 +14,8 @@ def default_config():
       style: the same; several separated by commas, blended by `style_weights` (empty: equally).
       size: long side in pixels of the content, and so of the result.
       style_size: long side of the style; 0 for that of the content.
+      style_angles, style_scales: copies of each style, turned by so many degrees (reflections fill the
+        corners) and so many times as large: every angle at every scale, all of one weight. Empty: (0,), (1,).
       weights: a weight set by name, path or mirror (`nstjax.weights.load`).
       normalise: Gatys' weight normalisation, calibrated on the example pictures.
       init: "content", "style" (cropped to the canvas), "noise" or a path.
@@ -45,6 +47,8 @@ def default_config():
     config.mask_mode = "area"
     config.size = 512
     config.style_size = 0
+    config.style_angles = ()
+    config.style_scales = ()
     config.weights = "vgg19"
     config.normalise = False
     config.pooling = "max"

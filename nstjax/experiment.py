@@ -133,25 +133,35 @@ def load(config):
         params = experiment.weights.params
         memory.check("size", canvas(experiment, stage), params, taps, backward=True)
         for picture in styles:
-            memory.check("style_size", _style_shape(picture, stage), params, taps, backward=False)
+            for shape, _ in _style_copies(picture, stage):
+                memory.check("style_size", shape, params, taps, backward=False)
+        if labels and (stage.style_angles or stage.style_scales):
+            raise UserError("style_angles and style_scales have no meaning for terms with regions")
     return experiment
+
+
+def make_encoder(loaded, config):
+    """The `Encoder` of a weight set with the pooling and padding of a config."""
+    return vgg.make_encoder(
+        loaded.params, loaded.preprocessing, pooling=config.pooling, padding=config.padding
+    )
 
 
 def make_stage(experiment, index):
     """The arrays and compiled parts of a stage; its targets are computed here."""
     config = experiment.stage_configs[index]
-    encoder = _encoder(experiment.weights, config)
+    encoder = make_encoder(experiment.weights, config)
     built = terms.build(config.terms)
     shape = canvas(experiment, config)
-    style_shapes = [_style_shape(p, config) for p in experiment.styles]
     references = {}
     if experiment.content:
         references["content"] = [(jnp.asarray(io.resize(experiment.content.pixels, *shape)), 1.0)]
     if experiment.styles:
         blend = config.style_weights or (1.0,) * len(experiment.styles)
         references["style"] = [
-            (jnp.asarray(io.resize(p.pixels, *size)), float(w))
-            for p, size, w in zip(experiment.styles, style_shapes, blend, strict=True)
+            (jnp.asarray(pixels), float(weight))
+            for picture, weight in zip(experiment.styles, blend, strict=True)
+            for pixels in style_pictures(picture, config)
         ]
     used = {reference: references[reference] for t in built for reference in t.references}
     per_tap = {
@@ -161,6 +171,7 @@ def make_stage(experiment, index):
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     masks = None
     if experiment.labels:
+        style_shapes = [pixels.shape[:2] for pixels, _ in references["style"]]
         masks = regions.make_masks(experiment.labels, config, built, shape, style_shapes)
     objective = Objective(encoder.apply, built)
     targets = _targets(encoder.apply, encoder.params, built, used, masks)
@@ -291,20 +302,26 @@ def _load_weights(config):
     return weights.normalise(loaded, images, pooling=config.pooling, padding=config.padding)
 
 
-def _encoder(loaded, config):
-    return vgg.make_encoder(
-        loaded.params, loaded.preprocessing, pooling=config.pooling, padding=config.padding
-    )
-
-
 def _style_names(style):
     if Path(style).expanduser().is_file():
         return (style,)
     return tuple(filter(None, style.split(",")))
 
 
-def _style_shape(picture, config):
-    return io.fit_size(*picture.pixels.shape[:2], config.style_size or config.size)
+def style_pictures(picture, config):
+    """The copies [h, w, 3] float32 of a style that targets are made of, as large as they are then."""
+    copies = _style_copies(picture, config)
+    return [io.resize(io.rotate(picture.pixels, angle), *shape) for shape, angle in copies]
+
+
+def _style_copies(picture, config):
+    """((h, w), angle in degrees) of each copy of a style."""
+    size = config.style_size or config.size
+    return [
+        (io.fit_size(*picture.pixels.shape[:2], size * scale), angle)
+        for scale in config.style_scales or (1,)
+        for angle in config.style_angles or (0,)
+    ]
 
 
 def _plain(config):

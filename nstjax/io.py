@@ -7,6 +7,7 @@ import importlib.resources
 import importlib.util
 import io
 import json
+import math
 import os
 import tempfile
 import warnings
@@ -106,6 +107,17 @@ def resize_to_cover(pixels, height, width):
     """Picture [H, W, 3] uint8 to [height, width, 3] float32 in [0, 1], scaled to cover, centre cropped."""
     image = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS)
     return np.asarray(image).astype(np.float32) / 255
+
+
+def rotate(pixels, degrees):
+    """Picture [H, W, 3] uint8 turned about its middle, anticlockwise; reflections fill the corners."""
+    if degrees == 0:
+        return pixels
+    h, w = pixels.shape[:2]
+    pad = round(math.hypot(h, w) - min(h, w)) // 2 + 2
+    wider = np.pad(pixels, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
+    turned = np.asarray(Image.fromarray(wider).rotate(degrees, Image.Resampling.BICUBIC))
+    return turned[pad : pad + h, pad : pad + w]
 
 
 def to_uint8(image):

@@ -64,25 +64,77 @@ def check_samples(**counts):
             raise ValueError(f"{name} must be at least 1, or None for all; got {count}")
 
 
-def argsort(x):
-    """The indices [n] that sort x [n], equal values in the order they have; -0 before 0, NaN at the ends.
+def argsort(x, *, ties=None):
+    """The indices [n] that sort x [n]; -0 before 0, NaN at the ends.
 
     XLA sorts floats on a CPU by a comparison five times slower than that of integers, and pairs slower
     still. The bits of a float32, all but the sign turned over where it is negative, order as it does; with
-    the index below them they are one integer.
+    a rank below them they are one integer.
+
+    Args:
+      x: [n].
+      ties: all indices [n] in the order that equal values shall have; by default that of x.
     """
+    n = len(x)
     if x.dtype != jnp.float32:
-        return jnp.argsort(x)
+        return jnp.argsort(x) if ties is None else ties[jnp.argsort(x[ties])]
     bits = lax.bitcast_convert_type(lax.stop_gradient(x), jnp.int32)
     bits = jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
+    rank = jnp.arange(n) if ties is None else jnp.zeros(n, int).at[ties].set(jnp.arange(n))
     with jax.enable_x64(True):
         high = lax.shift_left(bits.astype(jnp.int64), jnp.int64(32))
-        index = lax.iota(jnp.int64, len(x))
-        low = lax.sort(high | index, is_stable=False) & jnp.int64(0xFFFFFFFF)
-        return low.astype(jnp.int32)
+        low = lax.sort(high | rank.astype(jnp.int64), is_stable=False) & jnp.int64(0xFFFFFFFF)
+        low = low.astype(jnp.int32)
+    return low if ties is None else ties[low]
 
 
-def quantile_match(values, weights, target, target_weights):
+class Quantiles(NamedTuple):
+    """The distribution of each channel of some `Points`, by itself.
+
+    Attributes:
+      values: [n, c], each channel ascending.
+      ends: [n, c], the share of all that is not above; or None where all weigh the same.
+    """
+
+    values: jax.Array
+    ends: jax.Array | None
+
+
+def quantiles(x, *, where=None):
+    """`Quantiles` of features [h, w, c] under a soft mask [h, w]."""
+    return sorted_channels(points(x, where=where))
+
+
+def sorted_channels(sample):
+    """`Quantiles` of `Points`."""
+    if sample.weights is None:
+        return Quantiles(jnp.sort(sample.values, axis=0), None)
+    weights = jnp.broadcast_to(normalised(sample)[:, None], sample.values.shape)
+    return _sorted(sample.values, weights)
+
+
+def pool_quantiles(samples, weights):
+    """The mixture of several `Quantiles`, each a share of the whole: the `blend` of what compares them."""
+    shares = [share * _shares(sample) for sample, share in zip(samples, weights, strict=True)]
+    shares = jnp.concatenate(shares)
+    total = jnp.sum(shares, axis=0)
+    shares = shares / jnp.where(total > 0, total, 1.0)
+    return _sorted(jnp.concatenate([sample.values for sample in samples]), shares)
+
+
+def _sorted(values, shares):
+    order = jax.vmap(argsort, 1, 1)(values)
+    values, shares = (jnp.take_along_axis(a, order, axis=0) for a in (values, shares))
+    return Quantiles(values, jnp.cumsum(shares, axis=0))
+
+
+def _shares(sample):
+    if sample.ends is None:
+        return jnp.full_like(sample.values, 1 / len(sample.values))
+    return jnp.diff(sample.ends, axis=0, prepend=0)
+
+
+def quantile_match(values, weights, target, ends, *, ties=None):
     r"""A sample on a line beside the quantiles of another: the optimal transport between them.
 
     The quantile function Q(u) of the target is the smallest value that a share u of it does not exceed.
@@ -92,27 +144,26 @@ def quantile_match(values, weights, target, target_weights):
     Args:
       values: [n].
       weights: [n], or None.
-      target: [m].
-      target_weights: [m], or None.
+      target, ends: [m], a channel of `Quantiles`; ends may be None.
+      ties: as of `argsort`.
 
     Returns:
       (order, share, quantiles), each [n]: the indices that sort the sample, what share of it each point
       then has (a number, where weights are None), and where it goes.
     """
     n, m = len(values), len(target)
-    order, target_order = argsort(values), argsort(target)
+    order = argsort(values, ties=ties)
     if weights is None:
         share = 1 / n
         middle = (jnp.arange(n, dtype=values.dtype) + 0.5) / n
     else:
         share = normalised(Points(values[:, None], weights))[order]
         middle = jnp.cumsum(share) - share / 2
-    if target_weights is not None:
-        ends = jnp.cumsum(normalised(Points(target[:, None], target_weights))[target_order])
+    if ends is not None:
         rank = jnp.searchsorted(ends, middle)
     elif weights is None:
         # Exact, as float32 is not.
         rank = jnp.arange(n) if n == m else jnp.asarray([((2 * i + 1) * m - 1) // (2 * n) for i in range(n)])
     else:
         rank = jnp.ceil(middle * m).astype(int) - 1
-    return order, share, target[target_order][jnp.clip(rank, 0, m - 1)]
+    return order, share, target[jnp.clip(rank, 0, m - 1)]

@@ -53,13 +53,14 @@ def write(experiment, folder):
 
     Args:
       experiment: the `Experiment`, for its pictures.
-      folder: path of the run folder; `config.json`, `provenance.json`, `metrics.jsonl` and `image.png`
-        are read.
+      folder: path of the run folder; `config.json`, `provenance.json`, `metrics.jsonl`, `weights.json`
+        and `image.png` are read.
     """
     folder = Path(folder)
     config = io.read_json(folder / "config.json")
     provenance = io.read_json(folder / "provenance.json")
     rows = io.read_json_lines(folder / "metrics.jsonl")
+    weights = io.read_json(folder / "weights.json")
     result = (folder / "image.png").read_bytes()
     shape = np.asarray(Image.open(folder / "image.png")).shape
     sources = [("content", experiment.content)] if experiment.content else []
@@ -87,7 +88,7 @@ def write(experiment, folder):
         "</div>",
         f"<h2>Losses</h2><div class=curves>{_curves(rows)}</div>",
         "<p class=facts>Raw values, before weighting, on logarithmic axes.</p>",
-        f"<div class=wide>{_losses_table(rows, config)}</div>",
+        f"<div class=wide>{_losses_table(rows, weights)}</div>",
         f"<h2>Config</h2>{_keys(_flat(config))}",
         f"<h2>Provenance</h2>{_keys(_flat(provenance))}",
         f"<h2>Command</h2><pre>{html.escape(provenance['command'])}</pre></html>",
@@ -95,7 +96,7 @@ def write(experiment, folder):
     io.write_atomic(folder / "report.html", "\n".join(page))
 
 
-def _losses_table(rows, config):
+def _losses_table(rows, weights):
     """First and last raw value of every term and its share of the total, as an HTML table."""
     first, last = rows[0], rows[-1]
     lines = []
@@ -104,25 +105,14 @@ def _losses_table(rows, config):
         ratio = f"{end / start:.3g}" if start and start > _ROUNDING * end else "–"
         start = "–" if start is None else f"{start:.4g}"
         weighted = "–"
-        if name != "total" and last["total"] and not config["calibrate"]:
-            weighted = f"{_weight(config, name) * end / last['total']:.1%}"
+        if name in weights and last["total"]:
+            weighted = f"{weights[name] * end / last['total']:.1%}"
         cells = (start, f"{end:.4g}", ratio, weighted)
         lines.append(
             f"<tr><td>{html.escape(name)}</td>" + "".join(f"<td class=number>{cell}</td>" for cell in cells)
         )
     head = "<th>term/tap<th class=number>first<th class=number>last<th class=number>last / first"
     return f"<table><tr>{head}<th class=number>share of total</tr>{''.join(lines)}</table>"
-
-
-def _weight(config, name):
-    """Weight of "term/tap" in the last stage."""
-    merged = config["terms"]
-    term_name, tap = name.split("/", 1)
-    term = dict(merged[term_name])
-    if config["stages"]:
-        term |= config["stages"][-1].get("terms", {}).get(term_name, {})
-    per_tap = dict(zip(term["taps"], term["tap_weights"], strict=False))
-    return term["weight"] * per_tap.get(tap, 1.0)
 
 
 def _curves(rows):

@@ -84,6 +84,10 @@ def run(experiment, folder):
             done += stage.steps
             previous = stage
     image = optimize.result(stage.plan, state)
+    weights = {
+        f"{term}/{tap}": float(w) for term, taps in stage.problem[2].items() for tap, w in taps.items()
+    }
+    io.write_json(folder.path / "weights.json", weights)
     total, report = _evaluate(stage.objective, image, *stage.problem)
     if not np.isfinite(total):
         _fail(experiment, folder, stage, state._replace(image=image), done)

@@ -21,7 +21,8 @@ class RunFolder:
     """The folder of one run. Only one process at a time may hold it.
 
     It holds `config.json`, `provenance.json`, `metrics.jsonl`, `preview.png`, `checkpoints/`, and when
-    the run has finished `image.png` and `report.html`.
+    the run has finished `weights.json` (those of its last stage, after calibration), `image.png` and
+    `report.html`.
 
     Attributes:
       path: the folder.

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import experiment, run, vgg
+from nstjax import experiment, io, run, vgg
 from nstjax.errors import UserError
+from nstjax.moments import gram_matrix
 from nstjax.runfolder import RunFolder
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
@@ -121,6 +122,23 @@ def test_a_run_uses_what_its_config_says():
     np.testing.assert_allclose(second.problem[1]["style"]["relu3_1"], expected, rtol=1e-4)
     assert first.problem[0]["params"]["conv1_1"]["bias"].shape == (16,)
     assert vgg.reachable_taps(loaded.weights.params)[-1] == "relu5_1"
+
+
+def test_copies_of_a_style_are_further_styles():
+    c = config("demo", "smoke").copy_and_resolve_references()
+    c.unlock()
+    c.size, c.style_angles, c.style_scales = 32, (0.0, 90.0), (1.0, 0.5)
+    stage = experiment.make_stage(experiment.load(c), 0)
+    picture, grams = io.load_picture(c.style).pixels, []
+    for size in (32, 16):
+        for pixels in (picture, io.rotate(picture, 90)):
+            image = io.resize(pixels, *io.fit_size(*pixels.shape[:2], size))
+            features = stage.objective.apply(stage.problem[0], image, ("relu2_1",))["relu2_1"]
+            grams.append(gram_matrix(features))
+    np.testing.assert_allclose(stage.problem[1]["style"]["relu2_1"], np.mean(grams, 0), rtol=1e-4)
+    c.style_scales = (1.0, 0.0)
+    with pytest.raises(UserError, match=r"style_scales must be above 0; got 0\.0"):
+        experiment.load(c)
 
 
 def test_building_an_experiment_twice_compiles_once(compilations, tmp_path):

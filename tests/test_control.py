@@ -1,12 +1,14 @@
 """Gradient control, by hand and inside an objective, and calibrated weights."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import TERMS, WEIGHTS, compute_norms, evaluate, evaluate_gradient, small_problem
 
-from nstjax import experiment, losses
+from nstjax import experiment, losses, run
 from nstjax.config import default_config, term
 from nstjax.control import Control, controlled
 from nstjax.errors import UserError
@@ -124,3 +126,14 @@ def test_what_cannot_be_controlled_or_calibrated_is_said():
     refused(config, "terms.style.limit must be at least 0; got -1")
     config.terms.style.limit, config.optimizer = 1.0, "lbfgs"
     refused(config, "terms.style controls its gradient, .* expected another optimizer, such as adam")
+
+
+def test_a_calibrated_run_leaves_its_weights_and_shares_of_the_total(tmp_path):
+    run.stylize(small_config(calibrate="taps"), tmp_path)
+    weights = json.loads((tmp_path / "weights.json").read_text())
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    parts = {name: weight * last[name] for name, weight in weights.items()}
+    np.testing.assert_allclose(sum(parts.values()), last["total"], rtol=1e-5)
+    page = (tmp_path / "report.html").read_text()
+    for part in parts.values():
+        assert f">{part / last['total']:.1%}</td>" in page

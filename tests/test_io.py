@@ -340,3 +340,16 @@ def test_read_json_names_the_file_and_the_fault(tmp_path):
     assert io.read_json_lines(path, 9) == [{"a": 1}]
     with pytest.raises(UserError, match="99 bytes were written, 18 are there"):
         io.read_json_lines(path, 99)
+
+
+def test_pictures_are_turned_about_their_middle():
+    pixels = io.load_picture("example:coffee").pixels
+    square = pixels[:301, :301]
+    np.testing.assert_array_equal(io.rotate(square, 90), np.rot90(square))
+    np.testing.assert_array_equal(io.rotate(square, 0), square)
+    there_and_back = io.rotate(io.rotate(pixels, 15), -15).astype(float)
+    assert there_and_back.shape == pixels.shape
+    inside = np.s_[150:250, 200:400]
+    assert np.abs(there_and_back[inside] - pixels[inside]).mean() < 4
+    assert io.rotate(np.full_like(pixels, 200), 30).min() == 200  # nothing comes in from outside
+    assert io.rotate(np.full((1, 5, 3), 7, np.uint8), 45).shape == (1, 5, 3)

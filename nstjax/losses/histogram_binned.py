@@ -1,5 +1,7 @@
 """Distance to features whose histograms, of so many bins, are those of a style."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -33,30 +35,53 @@ def histogram_binned(*, bins=256):
     if bins < 1:
         raise ValueError(f"bins must be at least 1; got {bins}")
 
-    def match(values, weights, target, target_weights):
-        edges, shares = _cumulated(Points(values, weights), bins)
-        wanted, known = _cumulated(Points(target, target_weights), bins)
+    def target(x, *, where=None):
+        return _histograms(points(x, where=where), bins)
+
+    def blend(targets, weights):
+        return _histograms(pool([each.sample for each in targets], weights), bins)
+
+    def match(values, low, width, shares, wanted, known):
         # All values are one: they are in the middle of the style's.
-        place = jnp.where(edges[-1] > edges[0], jnp.interp(values, edges, shares), 0.5)
-        return jnp.where(known[-1] > 0, jnp.interp(place, known, wanted), values)
+        bin, part = _place(values, low, width, bins)
+        share = jnp.where(width > 0, shares[bin] + part * (shares[bin + 1] - shares[bin]), 0.5)
+        return jnp.where(known[-1] > 0, jnp.interp(share, known, wanted), values)
 
     def score(x, target, *, where=None, key=None):
         sample = points(jax.lax.stop_gradient(x), where=where)
-        matched = jax.vmap(match, (1, None, 1, None), 1)(*sample, *target)
+        own = _histograms(sample, bins)
+        wanted = target.low + target.width * jnp.arange(bins + 1, dtype=x.dtype)[:, None]
+        columns = (sample.values, own.low, own.width, own.shares, wanted, target.shares)
+        matched = jax.vmap(match, (1, 0, 0, 1, 1, 1), 1)(*columns)
         value = jnp.mean(masked_mean(jnp.square(x - matched.reshape(x.shape)), where))
         return zero_if_empty(value, x, where)
 
-    return Loss(target=points, score=score, blend=pool)
+    return Loss(target=target, score=score, blend=blend)
 
 
-def _cumulated(sample, bins):
-    """Edges [bins + 1] of the histogram of values [n], and the shares [bins + 1] below them."""
+class _Histograms(NamedTuple):
+    """Bins of one width from the least value of each channel [c]; shares [bins + 1, c] below their edges."""
+
+    sample: Points
+    low: jax.Array
+    width: jax.Array
+    shares: jax.Array
+
+
+def _histograms(sample, bins):
     x, weights = sample.values, normalised(sample)
-    there = weights > 0
-    low = jnp.min(jnp.where(there, x, jnp.inf), initial=jnp.inf)
-    high = jnp.max(jnp.where(there, x, -jnp.inf), initial=-jnp.inf)
+    there = weights[:, None] > 0
+    low = jnp.min(jnp.where(there, x, jnp.inf), axis=0, initial=jnp.inf)
+    high = jnp.max(jnp.where(there, x, -jnp.inf), axis=0, initial=-jnp.inf)
     low, high = jnp.where(low <= high, low, 0.0), jnp.where(low <= high, high, 0.0)
     width = (high - low) / bins
-    index = jnp.clip((x - low) / jnp.where(width > 0, width, 1.0), 0, bins - 1).astype(int)
-    shares = jnp.cumsum(jnp.zeros(bins, x.dtype).at[index].add(weights))
-    return low + width * jnp.arange(bins + 1, dtype=x.dtype), jnp.concatenate([jnp.zeros(1, x.dtype), shares])
+    index, _ = _place(x, low, width, bins)
+    counted = jax.vmap(lambda i: jnp.zeros(bins, x.dtype).at[i].add(weights), 1, 1)(index)
+    return _Histograms(sample, low, width, jnp.pad(jnp.cumsum(counted, axis=0), ((1, 0), (0, 0))))
+
+
+def _place(x, low, width, bins):
+    """The bin that each value is in, and how far, from 0 to 1."""
+    place = (x - low) / jnp.where(width > 0, width, 1.0)
+    bin = jnp.clip(place, 0, bins - 1).astype(int)
+    return bin, jnp.clip(place - bin, 0, 1)

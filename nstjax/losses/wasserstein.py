@@ -6,7 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.losses.base import Loss
-from nstjax.points import Points, points, pool, quantile_match
+from nstjax.points import (
+    Points,
+    points,
+    pool,
+    pool_quantiles,
+    quantile_match,
+    quantiles,
+    sorted_channels,
+)
 
 
 def histogram():
@@ -33,12 +41,10 @@ def histogram():
 
     def score(x, target, *, where=None, key=None):
         sample = points(x, where=where)
-        if key is not None:
-            order = jax.random.permutation(key, len(sample.values))
-            sample = jax.tree.map(lambda a: a[order], sample)
-        return jnp.mean(_along_channels(sample, target))
+        ties = None if key is None else jax.random.permutation(key, len(sample.values))
+        return _mean_transport(sample, target, ties)
 
-    return Loss(target=points, score=score, blend=pool)
+    return Loss(target=quantiles, score=score, blend=pool_quantiles)
 
 
 def sliced_wasserstein(*, directions=None):
@@ -72,19 +78,16 @@ def sliced_wasserstein(*, directions=None):
         sample, style = (
             Points(project(p.values, lines), p.weights) for p in (points(x, where=where), target)
         )
-        return jnp.mean(_along_channels(sample, style))
+        return _mean_transport(sample, sorted_channels(style))
 
     return Loss(target=points, score=score, blend=pool)
 
 
-def _along_channels(sample, target):
-    """Squared transport [c] of each channel."""
-    return jax.vmap(_squared_transport, (1, None, 1, None))(
-        sample.values, sample.weights, target.values, target.weights
-    )
+def _mean_transport(sample, target, ties=None):
+    """Squared 2-Wasserstein distance of `Points` to `Quantiles`, mean over channels."""
 
+    def squared(values, target, ends):
+        order, share, quantiles = quantile_match(values, sample.weights, target, ends, ties=ties)
+        return jnp.sum(share * jnp.square(values[order] - quantiles))
 
-def _squared_transport(values, weights, target, target_weights):
-    """Squared 2-Wasserstein distance of samples on a line, given as to `quantile_match`."""
-    order, share, quantiles = quantile_match(values, weights, target, target_weights)
-    return jnp.sum(share * jnp.square(values[order] - quantiles))
+    return jnp.mean(jax.vmap(squared, (1, 1, 1))(sample.values, *target))

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from nstjax.points import points, pool, quantile_match
+from nstjax.points import points, pool_quantiles, quantile_match, quantiles
 from nstjax.transforms.base import Transform
 
 
@@ -29,16 +29,14 @@ def histogram():
     """
 
     def map(x, style, *, where=None, key=None):
-        sample = points(x, where=where)
-        mixed = jax.random.permutation(jax.random.key(0) if key is None else key, len(sample.values))
-        values, weights = jax.tree.map(lambda a: a[mixed], sample)
-        matched = jax.vmap(_match, (1, None, 1, None), 1)(values, weights, *style)
-        matched = jnp.zeros_like(matched).at[mixed].set(matched).reshape(x.shape)
-        return matched if style.weights is None else jnp.where(jnp.sum(style.weights) > 0, matched, x)
+        values, weights = points(x, where=where)
+        ties = jax.random.permutation(jax.random.key(0) if key is None else key, len(values))
 
-    return Transform(style=points, map=map, blend=pool)
+        def match(values, target, ends):
+            order, _, matched = quantile_match(values, weights, target, ends, ties=ties)
+            return jnp.zeros_like(matched).at[order].set(matched)
 
+        matched = jax.vmap(match, (1, 1, 1), 1)(values, *style).reshape(x.shape)
+        return matched if style.ends is None else jnp.where(style.ends[-1] > 0, matched, x)
 
-def _match(values, weights, target, target_weights):
-    order, _, quantiles = quantile_match(values, weights, target, target_weights)
-    return jnp.zeros_like(quantiles).at[order].set(quantiles)
+    return Transform(style=quantiles, map=map, blend=pool_quantiles)
