@@ -7,22 +7,22 @@ maps to; then come the decoders. Each part is a run folder, goes on where it was
 curve in metrics.jsonl. Two files come out: copy them to nstjax/trained and their SHA-256, which the
 command prints, to nstjax/weights.py. `python -m experiments.fidelity` says what they are worth.
 
-Expect, on two CPU cores: 26 minutes for blocks 1 to 3, 38 for 4 and 5; for the decoders 27 when they
-were trained two at a time beside other load. The curve it gave, squared errors of the mapped features
-and of their Gram matrices as shares of the teacher's:
+Expect 2 h 40 on two CPU cores that have other work as well: 32 minutes for blocks 1 to 3, 15 for 4 and 5,
+9 for decoders 1 to 3, the rest for 4 and 5. The curve it gave, squared errors of the mapped features and of
+their Gram matrices as shares of the teacher's:
 
   step   relu1_1      relu2_1      relu3_1          step   relu4_1      relu4_2      relu5_1
-   200   .15 / .061   .37 / .186   .60 / .478        600   .32 / .216   .39 / .238   .56 / .505
-   600   .07 / .026   .28 / .119   .48 / .326       1400   .28 / .175   .33 / .194   .47 / .367
-  1400   .05 / .018   .23 / .081   .40 / .233       3000   .22 / .104   .27 / .120   .38 / .250
-  2500   .05 / .016   .21 / .060   .35 / .167       5000   .20 / .068   .24 / .077   .34 / .182
+   250   .10 / .051   .30 / .156   .48 / .351        250   .28 / .186   .35 / .207   .51 / .459
+   600   .07 / .031   .25 / .123   .40 / .266        600   .23 / .133   .30 / .158   .44 / .368
+  1250   .05 / .023   .21 / .092   .33 / .193       1250   .19 / .092   .25 / .112   .37 / .275
+  2500   .04 / .019   .19 / .070   .29 / .143       2500   .15 / .046   .20 / .054   .28 / .159
 
 and of the decoders, mean squared errors of the pixels and relative ones of the features:
 
   of all steps   decoder1      decoder2      decoder3      decoder4      decoder5
-  a quarter      .015 / .20    .008 / .11    .018 / .38    .035 / .63    .054 / .72
-  half           .004 / .06    .006 / .07    .015 / .30    .031 / .57    .047 / .63
-  all            .001 / .02    .005 / .05    .012 / .23    .027 / .50    .039 / .55
+  a quarter      .014 / .20    .008 / .07    .014 / .23    .026 / .55    .044 / .67
+  half           .005 / .07    .006 / .05    .012 / .18    .022 / .49    .038 / .58
+  all            .003 / .01    .005 / .03    .009 / .14    .018 / .42    .030 / .51
 
 Argument: `seed=1` for another run of the recipe; `smoke`.
 """
@@ -57,8 +57,8 @@ def get_config(arg=None):
     config.teacher.deep = f"{SHARED}/weights/wct16x_5se.safetensors"
     config.widths = vgg.SLIM_WIDTHS
     # A position of relu3_1 sees 24 pixels, one of relu5_1 sees 156.
-    config.shallow = part(steps=2500, optimizer="adam", learning_rate=5e-3, size=80, batch=16)
-    config.deep = part(steps=5000, optimizer="adam", learning_rate=2e-3, size=160, batch=8)
+    config.shallow = part(steps=2500, optimizer="muon", learning_rate=2e-2, size=64, batch=16)
+    config.deep = part(steps=2500, optimizer="muon", learning_rate=1e-2, size=128, batch=8)
     # Deeper decoders need larger crops, and lower rates lest they die.
     for level, steps, rate, size in (
         (1, 3000, 7e-3, 64),

@@ -78,10 +78,10 @@ PUBLISHED = {
 }
 # SHA-256 of the files in `nstjax/trained`.
 SHIPPED = {
-    "mini": "882162c538c234934de59efd4d2cc7897e3f4e0ed948d7b456032e833f0a97e3",
+    "mini": "4f2fd6566478a43bf00720fd856b571af0ae96c91d26c56b9863205952c0b24d",
 }
 SHIPPED_DECODERS = {
-    "mini": "c4aa24321e8b6f03804f02505b2cb41cc20a09b84c14123058e9758fe0425f1b",
+    "mini": "f04f670f588a39994028a07dc259ce71c89904b4e0e7521df4593035e3c4b2e1",
 }
 RANDOM = {
     "random": vgg.WIDTHS,

@@ -18,6 +18,15 @@ def _memory():
     jax.clear_caches()
 
 
+@pytest.fixture(scope="module")
+def quick_compilation(request):
+    """Compiles a third faster to slower programs; not in `make test-all`, which tests what users run."""
+    quick = bool(request.config.option.markexpr)
+    jax.config.update("jax_disable_most_optimizations", quick)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def shared():
     """Folder of real weights and pictures; the test is skipped where it is absent."""

@@ -10,6 +10,8 @@ from rows import TABLE, features, value
 
 from nstjax import losses
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SHAPE = (6, 8, 3)
 
 

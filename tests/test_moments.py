@@ -6,6 +6,8 @@ from rows import features, value
 
 from nstjax import losses
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 STATISTICS = losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram()
 
 
