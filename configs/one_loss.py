@@ -18,7 +18,9 @@ from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
 
 # Hyper-parameters of losses that have no default, or whose default is for another size of picture.
-ARGUMENTS = {"cross_gram": {"split": 128}, "mmd_gaussian": {}, "shifted_gram": {"shifts": (2, 4, 8)}}
+ARGUMENTS = {"cross_gram": {"split": 128}, "shifted_gram": {"shifts": (2, 4, 8)}}
+# All pairs of positions are too many where features are fine.
+TAPS = {"cross_gram": ("relu2_1+relu1_1", "relu3_1+relu2_1"), "mmd_gaussian": ("relu3_1",)}
 OF_COLOURS = ("colour_histogram", "palette")
 OF_CONTENT = ("feature", "feature_deep_photo", "feature_sum", "self_similarity")
 OF_THE_PICTURE = (
@@ -40,14 +42,13 @@ def get_config(arg=None):
     hyper = ARGUMENTS.get(arg.loss, {})
     config.terms.content = term("feature", content, reference="content")
     if arg.loss in OF_COLOURS:
-        config.terms.style = term(arg.loss, "image", weight=3.0, **hyper)
+        config.terms.style = term(arg.loss, "image", weight=20.0, **hyper)
     elif arg.loss in OF_CONTENT + OF_THE_PICTURE:
-        config.terms.style = term("gram", taps, weight=3.0)
+        config.terms.style = term("gram", taps, weight=20.0)
         tap = content if arg.loss in OF_CONTENT else "image"
         config.terms.added = term(arg.loss, tap, reference="content", weight=1.0, **hyper)
     else:
-        taps = ("relu2_1+relu1_1", "relu3_1+relu2_1") if arg.loss == "cross_gram" else taps
-        config.terms.style = term(arg.loss, taps, weight=3.0, **hyper)
+        config.terms.style = term(arg.loss, TAPS.get(arg.loss, taps), weight=20.0, **hyper)
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

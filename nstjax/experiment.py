@@ -88,8 +88,25 @@ class Experiment:
         return tuple(notes)
 
 
-def load(config):
+class Once:
+    """What several experiments read and compute alike, each once."""
+
+    def __init__(self):
+        self._made = {}
+
+    def __call__(self, key, make):
+        """What `make()` returned at the first call with this key, which hashes."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+def load(config, once=None):
     """Reads what a config names and checks every key.
+
+    Args:
+      config: a ConfigDict.
+      once: a `Once` of experiments that may share pictures and weight sets.
 
     Raises:
       UserError: naming the key, what was expected and the nearest valid name.
@@ -104,8 +121,13 @@ def load(config):
                 f"calibrate {stage.calibrate!r} is unknown{nearest(stage.calibrate, CALIBRATIONS)}"
             )
         terms.check_control(terms.build(stage.terms), _plan(stage))
-    content = io.load_picture(config.content) if config.content else None
-    styles = tuple(io.load_picture(name) for name in _style_names(config.style))
+    once = once or Once()
+
+    def picture(name):
+        return once(("picture", name), lambda: io.load_picture(name))
+
+    content = picture(config.content) if config.content else None
+    styles = tuple(picture(name) for name in _style_names(config.style))
     if config.style_weights and len(config.style_weights) != len(styles):
         raise UserError(
             f"style_weights has {len(config.style_weights)} numbers for {len(styles)} style pictures"
@@ -115,7 +137,9 @@ def load(config):
     initial = _load_initial(config, content, styles)
     all_terms = [term for stage in stage_configs for term in terms.build(stage.terms)]
     labels = regions.load(config, content, _style_names(config.style_mask), styles, all_terms)
-    loaded = _load_weights(config)
+    seed = config.seed if config.weights in weights.RANDOM else 0
+    depends = (config.weights, seed, config.normalise, config.pooling, config.padding)
+    loaded = once(("weights", *depends), lambda: _load_weights(config))
     experiment = Experiment(_plain(config), loaded, content, styles, initial, labels, tuple(stage_configs))
     reachable = vgg.reachable_taps(experiment.weights.params)
     for stage in stage_configs:
@@ -147,8 +171,14 @@ def make_encoder(loaded, config):
     )
 
 
-def make_stage(experiment, index):
-    """The arrays and compiled parts of a stage; its targets are computed here."""
+def make_stage(experiment, index, once=None):
+    """The arrays and compiled parts of a stage; its targets are computed here.
+
+    Args:
+      experiment: an `Experiment`.
+      index: of the stage.
+      once: a `Once` of experiments that may share targets.
+    """
     config = experiment.stage_configs[index]
     encoder = make_encoder(experiment.weights, config)
     built = terms.build(config.terms)
@@ -174,7 +204,18 @@ def make_stage(experiment, index):
         style_shapes = [pixels.shape[:2] for pixels, _ in references["style"]]
         masks = regions.make_masks(experiment.labels, config, built, shape, style_shapes)
     objective = Objective(encoder.apply, built)
-    targets = _targets(encoder.apply, encoder.params, built, used, masks)
+    read = (
+        id(experiment.weights),
+        id(experiment.content),
+        *map(id, experiment.styles),
+        id(experiment.labels),
+    )
+    sizes = (shape, *(tuple(_style_copies(picture, config)) for picture in experiment.styles))
+    blended = (tuple(config.style_weights), config.mask_mode)
+    targets = (once or Once())(
+        ("targets", objective, read, sizes, blended),
+        lambda: _targets(encoder.apply, encoder.params, built, used, masks),
+    )
     problem = (encoder.params, targets, term_weights(built, per_tap), key)
     return Stage(
         shape=shape,

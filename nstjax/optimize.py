@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 
@@ -118,10 +119,11 @@ def next_scale(old_plan, plan, state, shape):
 
     Moments of a first-order optimiser are resized with the image; curvature pairs of L-BFGS belong to
     the old size, and L-BFGS starts anew, as does an optimiser that differs from the one before. Steps
-    and the average of the iterates start from 0.
+    and the average of the iterates start from 0; what failed stays so.
     """
     image = jax.image.resize(result(old_plan, state), (*shape, 3), "cubic")
     fresh = initial_state(plan, jnp.clip(image, 0, 1) if plan.project else image)
+    fresh = fresh._replace(failed=state.failed)
     same = plan.optimizer == old_plan.optimizer and plan.optimizer_args == old_plan.optimizer_args
     if not same or plan.is_lbfgs:
         return fresh
@@ -160,6 +162,70 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
       a step made, of the image before the step. Only steps divisible by `plan.log_every` have gradient
       norms and, with L-BFGS, terms; the rows of the others hold NaN there.
     """
+    numbers = state.step + jnp.arange(length)
+    return _scan(objective, plan, state, problem, learning_rate, numbers, stop)
+
+
+@functools.partial(jax.jit, static_argnames=("objective", "plan", "length"), donate_argnames=("states",))
+def run_lanes(objective, plan, states, shared, own, learning_rates, *, start, stop, length):
+    """`run_chunk` of several problems of one structure at once.
+
+    Args:
+      objective, plan, stop, length: as of `run_chunk`.
+      states: a `State` whose arrays have a leading axis, the lanes; its buffers are given up.
+      shared: the problem's arrays that all lanes share, None in the place of the others.
+      own: the others, with a leading axis; None in the place of the shared ones.
+      learning_rates: [lanes].
+      start: the step that all lanes are at; one that failed stays where it did.
+
+    Lanes that the local devices can share equally are divided among them.
+
+    Returns:
+      `(states, rows)`, with a leading axis each.
+    """
+    numbers = start + jnp.arange(length)
+
+    def run(shared, numbers, stop, *arguments):
+        def lane(state, own, rate):
+            problem = jax.tree.map(lambda a, b: a if b is None else b, shared, own, is_leaf=_is_none)
+            return _scan(objective, plan, state, problem, rate, numbers, stop)
+
+        if len(arguments[-1]) == 1:
+            alone = lane(*jax.tree.map(lambda x: x[0], arguments))
+            return jax.tree.map(lambda x: x[None], alone)
+        if plan.is_lbfgs:  # Under vmap its searches would take every branch, and as long as the longest.
+            return lax.map(lambda each: lane(*each), arguments)
+        return jax.vmap(lane)(*arguments)
+
+    devices = jax.local_devices()
+    if len(devices) > 1 and len(learning_rates) % len(devices) == 0:
+        mesh = jax.sharding.Mesh(np.array(devices), ("lanes",))
+        all_of_it, lanes = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("lanes")
+        specs = (all_of_it,) * 3 + (lanes,) * 3
+        run = jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=lanes, check_vma=False)
+    return run(shared, numbers, stop, states, own, learning_rates)
+
+
+def _is_none(x):
+    return x is None
+
+
+def stack_problems(problems):
+    """(shared, own) for `run_lanes` of the problems of some lanes: what is one array in all is shared.
+
+    Of a single problem all is shared.
+    """
+
+    def is_one(leaves):
+        return all(leaf is leaves[0] for leaf in leaves)
+
+    shared = jax.tree.map(lambda *leaves: leaves[0] if is_one(leaves) else None, *problems)
+    own = jax.tree.map(lambda *leaves: None if is_one(leaves) else jnp.stack(leaves), *problems)
+    return shared, own
+
+
+def _scan(objective, plan, state, problem, learning_rate, numbers, stop):
+    """The steps of these numbers, as far as they are before `stop`."""
     transformation = _transformation(plan, learning_rate)
 
     def total(image):
@@ -168,13 +234,13 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
     def projected_total(image):
         return total(_project(image) if plan.project else image)
 
-    def evaluate(state, problem):
+    def evaluate(state, problem, step):
         if plan.is_lbfgs:
             # The line search has evaluated the objective here already, but not term by term.
             value, gradient = optax.value_and_grad_from_state(total)(state.image, state=state.optimizer)
             report = jax.eval_shape(lambda: objective(state.image, *problem)[1])
             report = lax.cond(
-                state.step % plan.log_every == 0,
+                step % plan.log_every == 0,
                 lambda: objective(state.image, *problem)[1],
                 lambda: jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), report),
             )
@@ -182,9 +248,9 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
         (value, report), gradient = jax.value_and_grad(objective, has_aux=True)(state.image, *problem)
         return value, gradient, report
 
-    def advance(state):
-        drawn = _drawn(plan, problem, state.step)
-        value, gradient, report = evaluate(state, drawn)
+    def advance(state, step):
+        drawn = _drawn(plan, problem, step)
+        value, gradient, report = evaluate(state, drawn, step)
         updates, optimizer = transformation.update(
             gradient,
             state.optimizer,
@@ -210,27 +276,28 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
             evaluations=state.evaluations + jnp.asarray(evaluations, jnp.int32),
             failed=state.failed,
         )
-        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
+        good = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)) & ~state.failed
         after = jax.tree.map(
-            lambda new, old: jnp.where(finite, new, old),
+            lambda new, old: jnp.where(good, new, old),
             after,
             state._replace(failed=jnp.bool_(True)),
         )
         row = {"evaluations": state.evaluations, "total": value, **report}
         if plan.log_gradients:
             norms = lax.cond(
-                state.step % plan.log_every == 0,
+                step % plan.log_every == 0,
                 lambda: gradient_norms(objective, state.image, *drawn),
                 lambda: jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), report),
             )
             row |= {f"gradient/{name}": norm for name, norm in norms.items()}
         return after, row
 
-    def step(state, _):
-        row = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(advance, state)[1])
-        return lax.cond((state.step < stop) & ~state.failed, advance, lambda state: (state, row), state)
+    def step(state, number):
+        row = jax.eval_shape(advance, state, number)[1]
+        row = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), row)
+        return lax.cond(number < stop, advance, lambda state, _: (state, row), state, number)
 
-    return lax.scan(step, state, None, length=length)
+    return lax.scan(step, state, numbers)
 
 
 def _drawn(plan, problem, step):

@@ -1,11 +1,13 @@
-"""Runs an experiment in a run folder: progress, metrics, checkpoints, resuming."""
+"""Runs experiments in a run folder: progress, metrics, checkpoints, resuming."""
 
 import contextlib
 import importlib.util
 import sys
 import time
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tqdm
 
@@ -39,117 +41,180 @@ def stylize(config, workdir, command=""):
         if folder.finished:
             say(f"already finished: {left['picture']}")
         else:
-            io.write_atomic(left["picture"], io.encode_png(run(experiment, folder), experiment.label))
-        if importlib.util.find_spec("matplotlib") is None:
+            (outcome,) = run([experiment], folder)
+            if outcome.reason:
+                path = folder.path / "last_good.png"
+                io.write_atomic(path, io.encode_png(outcome.image, experiment.label))
+                raise NotFiniteError(f"{outcome.reason}; the last good image is {path}")
+            io.write_json(folder.path / "weights.json", outcome.weights)
+            io.write_atomic(left["picture"], io.encode_png(outcome.image, experiment.label))
+        if not left["report"].exists() and not write_report(experiment, folder.path):
             say("note: the report needs matplotlib; install nstjax[report] and run the same command again")
             del left["report"]
-        elif not left["report"].exists():
-            from nstjax import report
-
-            report.write(experiment, folder.path)
     return left
 
 
-def run(experiment, folder):
-    """Optimises the image of an experiment, from the last checkpoint of the folder if it has one.
+def write_report(experiment, folder):
+    """Writes the report of a finished run into its folder; False where matplotlib, which it needs, is not."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return False
+    from nstjax import report
+
+    report.write(experiment, folder)
+    return True
+
+
+class Outcome(NamedTuple):
+    """What became of an experiment.
+
+    Attributes:
+      image: [H, W, 3] float32 in [0, 1]; where it failed, the last one whose objective was finite.
+      reason: at which step it failed and why, or None.
+      weights: {"term/tap": number} of the last stage, after calibration.
+    """
+
+    image: np.ndarray
+    reason: str | None
+    weights: dict[str, float]
+
+
+def run(lanes, folder):
+    """Optimises the images of experiments together, from the last checkpoint of the folder if it has one.
 
     Args:
-      experiment: an `Experiment`.
+      lanes: experiments that differ in nothing but numbers and pictures of one size. Of several, each line
+        of the metrics says which it is of.
       folder: a `RunFolder` that is not finished.
 
     Returns:
-      The image [H, W, 3] float32 in [0, 1].
+      An `Outcome` for each.
 
     Raises:
-      NotFiniteError: naming the step and the term.
       UserError: where the folder cannot be written.
     """
     number = folder.latest()
-    saved = {"stage": 0, "step": 0, "steps": 0, "seconds": 0.0, "metrics_bytes": 0}
+    saved = {"stage": 0, "step": 0, "steps": 0, "seconds": 0.0, "failures": {}, "metrics_bytes": 0}
     saved = saved if number is None else folder.progress(number)
     folder.open_metrics(saved["metrics_bytes"])
-    total_steps = sum(config.steps for config in experiment.stage_configs)
-    previous, stage, state = None, None, None
-    clock = _Clock(saved["seconds"])
-    with tqdm.tqdm(total=total_steps, initial=saved["steps"], disable=None, unit="step") as bar:
+    configs = lanes[0].stage_configs
+    total = sum(config.steps for config in configs)
+    failures = {int(lane): reason for lane, reason in saved["failures"].items()}
+    before, states, once, clock = None, None, experiments.Once(), _Clock(saved["seconds"])
+    with tqdm.tqdm(total=total, initial=saved["steps"], disable=None, unit="step") as bar:
         done = saved["steps"] - saved["step"]
-        for index in range(saved["stage"], len(experiment.stage_configs)):
-            stage = experiments.make_stage(experiment, index)
-            if previous is not None:
-                state = optimize.next_scale(previous.plan, stage.plan, state, stage.shape)
+        for index in range(saved["stage"], len(configs)):
+            stages = [experiments.make_stage(lane, index, once) for lane in lanes]
+            if before is None:
+                states = _first_states(lanes, stages, index)
+                states = states if number is None else folder.restore(number, states)
             else:
-                state = _first_state(experiment, index, stage)
-                state = state if number is None else folder.restore(number, state)
-            state = _run_stage(experiment, folder, stage, state, index, done, clock, bar)
-            done += stage.steps
-            previous = stage
+                states = _next_scale(before, stages[0], states)
+            label = lanes[0].label if len(lanes) == 1 else None
+            progress = {"stage": index, "steps": done, "failures": failures}
+            states = _run_stage(configs[index], stages, states, folder, progress, clock, bar, label)
+            for i in np.flatnonzero(states.failed).tolist():
+                failures.setdefault(i, _reason(stages[i], _lane(states, i), done))
+            if len(failures) == len(lanes):
+                break
+            done += stages[0].steps
+            before = stages[0]
+    head = {"step": done, "stage": index, "seconds": round(clock.seconds, 3)}
+    return [
+        _outcome(stage, _lane(states, i), failures.get(i), done - stage.steps, folder, name | head)
+        for i, (stage, name) in enumerate(zip(stages, _names(lanes), strict=True))
+    ]
+
+
+def _outcome(stage, state, failure, done, folder, head):
+    """The `Outcome` of a lane after its last stage, whose last line of metrics is logged here."""
+    weights = {f"{t}/{tap}": float(w) for t, taps in stage.problem[2].items() for tap, w in taps.items()}
+    if failure:
+        return Outcome(np.asarray(state.good), failure, weights)
     image = optimize.result(stage.plan, state)
-    weights = {
-        f"{term}/{tap}": float(w) for term, taps in stage.problem[2].items() for tap, w in taps.items()
-    }
-    io.write_json(folder.path / "weights.json", weights)
     total, report = _evaluate(stage.objective, image, *stage.problem)
     if not np.isfinite(total):
-        _fail(experiment, folder, stage, state._replace(image=image), done)
-    values = {"evaluations": state.evaluations, "total": total, **report}
-    folder.log([_row(done, index, clock.seconds, values)])
-    return np.asarray(image)
+        return Outcome(np.asarray(state.good), _reason(stage, state._replace(image=image), done), weights)
+    folder.log([_row(head, {"evaluations": state.evaluations, "total": total, **report})])
+    return Outcome(np.asarray(image), None, weights)
 
 
 _evaluate = jax.jit(lambda objective, *args: objective(*args), static_argnums=0)
 
 
-def _first_state(experiment, index, stage):
-    """The state a run begins with; at a later stage only its shapes and dtypes count."""
-    config = experiment.stage_configs[index]
-    return optimize.initial_state(stage.plan, experiments.initial_image(experiment, config))
+def _lane(states, i):
+    return jax.tree.map(lambda x: x[i], states)
 
 
-def _run_stage(experiment, folder, stage, state, index, done, clock, bar):
-    config = experiment.stage_configs[index]
+def _reason(stage, state, done):
+    """Why a state failed, `done` steps before its stage."""
+    reason = optimize.diagnose(stage.objective, stage.plan, state, stage.problem)
+    return f"stopped at step {done + int(state.step)}: {reason}"
 
-    def chunk(state, stop):
-        return optimize.run_chunk(
+
+def _names(lanes):
+    """What the lines of the metrics begin with."""
+    return [{}] if len(lanes) == 1 else [{"lane": i} for i in range(len(lanes))]
+
+
+def _first_states(lanes, stages, index):
+    """The states a run begins with; at a later stage only their shapes and dtypes count."""
+    images = [experiments.initial_image(lane, lane.stage_configs[index]) for lane in lanes]
+    states = [optimize.initial_state(stage.plan, x) for stage, x in zip(stages, images, strict=True)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def _next_scale(before, stage, states):
+    return jax.vmap(lambda state: optimize.next_scale(before.plan, stage.plan, state, stage.shape))(states)
+
+
+def _run_stage(config, stages, states, folder, progress, clock, bar, label):
+    index, done, stage = progress["stage"], progress["steps"], stages[0]
+    rates = jnp.asarray([stage.learning_rate for stage in stages])
+    shared, own = optimize.stack_problems([stage.problem for stage in stages])
+
+    def chunk(states, start, stop):
+        return optimize.run_lanes(
             stage.objective,
             stage.plan,
-            state,
-            stage.problem,
-            stage.learning_rate,
+            states,
+            shared,
+            own,
+            rates,
+            start=start,
             stop=stop,
             length=config.steps_per_call,
         )
 
-    state, _ = jax.block_until_ready(chunk(state, 0))  # compiles, makes no step
-    step = int(state.step)
-    while step < stage.steps:
+    step = int(np.max(states.step))
+    states, _ = jax.block_until_ready(chunk(states, step, step))  # compiles, makes no step
+    while step < stage.steps and not np.all(states.failed):
         # A call never goes over a multiple of checkpoint_every: a resumed run makes the same calls.
         stop = min(stage.steps, step + config.steps_per_call, _next(step, config.checkpoint_every))
         with clock:
-            state, rows = jax.block_until_ready(chunk(state, stop))
-        made = int(state.step) - step
-        rows = {name: np.asarray(values)[:made] for name, values in rows.items()}
+            states, rows = jax.block_until_ready(chunk(states, step, stop))
+        made = np.asarray(states.step) - step
+        rows = {name: np.asarray(values) for name, values in rows.items()}
         folder.log(
-            _row(done + step + i, index, clock.seconds, {k: v[i] for k, v in rows.items()})
-            for i in range(made)
+            _row(
+                name | {"step": done + step + i, "stage": index, "seconds": round(clock.seconds, 3)},
+                {k: v[lane, i] for k, v in rows.items()},
+            )
+            for i in range(stop - step)
             if (step + i) % config.log_every == 0
+            for lane, name in enumerate(_names(stages))
+            if i < made[lane]
         )
-        if bool(state.failed):
-            _fail(experiment, folder, stage, state, done + step + made)
-        step += made
-        bar.update(made)
-        bar.set_postfix_str(f"loss {rows['total'][-1]:.4g}", refresh=False)
-        if step % config.preview_every < made and step < stage.steps:
-            preview = io.encode_png(optimize.result(stage.plan, state), experiment.label)
-            io.write_atomic(folder.path / "preview.png", preview)
-        if step % config.checkpoint_every == 0 or step == stage.steps:
-            progress = {
-                "stage": index,
-                "step": step,
-                "steps": done + step,
-                "seconds": clock.seconds,
-            }
-            folder.save(done + step, state, progress)
-    return state
+        bar.update(stop - step)
+        bar.set_postfix_str(f"loss {np.mean(rows['total'][:, stop - step - 1]):.4g}", refresh=False)
+        crossed = stop % config.preview_every < stop - step
+        step = stop
+        if label and crossed and step < stage.steps and not np.any(states.failed):
+            image = optimize.result(stage.plan, _lane(states, 0))
+            io.write_atomic(folder.path / "preview.png", io.encode_png(image, label))
+        if (step % config.checkpoint_every == 0 or step == stage.steps) and not np.all(states.failed):
+            now = {"step": step, "steps": done + step, "seconds": clock.seconds}
+            folder.save(done + step, states, progress | now)
+    return states
 
 
 class _Clock:
@@ -169,17 +234,10 @@ def _next(step, every):
     return (step // every + 1) * every
 
 
-def _row(step, stage, seconds, values):
+def _row(head, values):
     finite = {k: np.asarray(v).item() for k, v in values.items() if np.isfinite(v)}
-    head = {k: finite.pop(k) for k in ("evaluations", "total") if k in finite}
-    return {"step": step, "stage": stage, "seconds": round(seconds, 3)} | head | finite
-
-
-def _fail(experiment, folder, stage, state, step):
-    reason = optimize.diagnose(stage.objective, stage.plan, state, stage.problem)
-    path = folder.path / "last_good.png"
-    io.write_atomic(path, io.encode_png(state.good, experiment.label))
-    raise NotFiniteError(f"stopped at step {step}: {reason}; the last good image is {path}")
+    first = {k: finite.pop(k) for k in ("evaluations", "total") if k in finite}
+    return head | first | finite
 
 
 def say(line):

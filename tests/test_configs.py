@@ -150,5 +150,5 @@ def test_building_an_experiment_twice_compiles_once(compilations, tmp_path):
             compilations() as seen,
             RunFolder(tmp_path / str(seed), loaded.config, experiment.provenance(loaded)) as f,
         ):
-            run.run(loaded, f)
+            run.run([loaded], f)
     assert len(seen) == 0

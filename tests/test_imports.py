@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "memory.py": {"jax", "nstjax.vgg", "nstjax.errors"},
     "control.py": {"jax"},
     "objective.py": {"jax", "nstjax.control", "nstjax.losses", "nstjax.transforms"},
-    "optimize.py": {"jax", "optax", "nstjax.errors", "nstjax.objective"},
+    "optimize.py": {"jax", "numpy", "optax", "nstjax.errors", "nstjax.objective"},
     "masks.py": {"jax", "nstjax.vgg"},
     "terms.py": {
         *("nstjax.checks", "nstjax.control", "nstjax.losses", "nstjax.transforms", "nstjax.objective"),
@@ -47,6 +47,11 @@ MAY_IMPORT = {
     "run.py": {
         *("jax", "numpy", "tqdm", "nstjax.experiment", "nstjax.io", "nstjax.optimize"),
         *("nstjax.errors", "nstjax.report", "nstjax.runfolder"),
+    },
+    "sweep.py": {"ml_collections", "nstjax.errors"},
+    "sweeprun.py": {
+        *("jax", "nstjax.experiment", "nstjax.io", "nstjax.memory", "nstjax.run", "nstjax.objective"),
+        *("nstjax.errors", "nstjax.runfolder"),
     },
     "provenance.py": {"jax"},
     "textures.py": {"numpy"},

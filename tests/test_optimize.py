@@ -233,3 +233,48 @@ def test_random_losses_draw_anew_at_each_step_but_not_within_a_line_search():
     assert len(set(totals(Plan(optimizer="sgd")))) == 4
     np.testing.assert_array_equal(totals(Plan(optimizer="sgd")), totals(Plan(optimizer="sgd")))
     np.testing.assert_allclose(totals(Plan(optimizer="lbfgs")), objective(image, *problem)[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer, rate", [("adam", 0.05), ("lbfgs", 1.0)])
+def test_lanes_are_single_runs(optimizer, rate, compilations):
+    plan = Plan(optimizer=optimizer)
+    objective, image, (params, targets, weights, key) = small_problem()
+    many = [jax.tree.map(lambda w, i=i: w * (1 + i), weights) for i in range(3)]
+    shared, own = optimize.stack_problems([(params, targets, each, key) for each in many])
+    assert len(jax.tree.leaves(own)) == len(jax.tree.leaves(weights))
+    rates = rate * jnp.array([1.0, 0.5, 0.25])
+
+    def lanes():
+        states = jax.vmap(lambda _: optimize.initial_state(plan, image))(jnp.arange(3))
+        for start, stop in ((0, 4), (4, 7)):
+            states, rows = optimize.run_lanes(
+                objective, plan, states, shared, own, rates, start=start, stop=stop, length=4
+            )
+        return states, rows
+
+    states, rows = lanes()
+    with compilations() as seen:
+        lanes()
+    assert not seen
+    for i in range(3):
+        state = optimize.initial_state(plan, image)
+        problem = (params, targets, many[i], key)
+        for stop in (4, 7):
+            state, alone = optimize.run_chunk(objective, plan, state, problem, rates[i], stop=stop, length=4)
+        np.testing.assert_allclose(states.image[i], state.image, atol=1e-4)
+        np.testing.assert_allclose(rows["total"][i], alone["total"], rtol=1e-4)
+        assert states.step[i] == 7 and states.evaluations[i] == state.evaluations
+
+
+def test_a_lane_that_fails_leaves_the_others_alone():
+    objective, image, (params, targets, weights, key) = small_problem()
+    bad = jax.tree.map(lambda w: jnp.nan * w, weights)
+    states = jax.vmap(lambda _: optimize.initial_state(Plan(), image))(jnp.arange(2))
+    shared, own = optimize.stack_problems([(params, targets, w, key) for w in (weights, bad)])
+    states, _ = optimize.run_lanes(
+        objective, Plan(), states, shared, own, jnp.array([0.05, 0.05]), start=0, stop=5, length=5
+    )
+    assert states.failed.tolist() == [False, True] and states.step.tolist() == [5, 0]
+    np.testing.assert_array_equal(states.image[1], image)
+    alone, _ = minimise(Plan(), 5)
+    np.testing.assert_allclose(states.image[0], alone.image, atol=1e-4)

@@ -1,0 +1,49 @@
+"""How much style: one objective at many ratios of style to content.
+
+    python -m experiments.sweep --config=configs/weights.py --workdir=runs/weights
+
+Each term is divided by the norm of its gradient at the content under noise, so that the weight of the style
+is how many times harder than the content it pulls there. All ratios of a pair of pictures run together, as
+one program.
+
+Expect, for each of two pairs, a row of pictures from the photograph to the painting's texture, through
+`mini` at 256 pixels.
+
+Arguments: `blocks=5`; `smoke` (two ratios, one pair).
+"""
+
+from nstjax import presets, sweep
+from nstjax.config import default_config, parse_arg, smoke, term
+
+RATIOS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+PAIRS = {
+    f"{content}+{style}": {"content": f"example:{content}", "style": f"example:{style}"}
+    for content, style in (("coffee", "brushwork"), ("chelsea", "mosaic"))
+}
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, blocks=5, smoke=False)
+    config = default_config()
+    config.weights = "mini"
+    config.size = 256
+    config.steps = 150
+    config.learning_rate = 0.02
+    config.pooling = "average"
+    config.calibrate = "terms"
+    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
+    config.terms.content = term("feature", content, reference="content")
+    config.terms.style = term("gram", presets.reached(presets.STYLE_TAPS, arg.blocks))
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config
+
+
+def get_sweep(arg=None):
+    arg = parse_arg(arg, blocks=5, smoke=False)
+    ratios, pairs = (RATIOS[2:4], dict([*PAIRS.items()][:1])) if arg.smoke else (RATIOS, PAIRS)
+    return sweep.Sweep(
+        points=sweep.product(sweep.factor("terms.style.weight", ratios), sweep.factor("pair", pairs)),
+        baseline={"terms.style.weight": "1.0"},
+        repeats=("pair",),
+    )

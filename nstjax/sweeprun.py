@@ -1,0 +1,173 @@
+"""Runs the points of a sweep: those of one structure together, each finished point once."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from nstjax import experiment as experiments
+from nstjax import io, memory, run
+from nstjax.errors import UserError
+from nstjax.objective import single_taps
+from nstjax.runfolder import RunFolder
+
+# Keys of a config that only decide about numbers, or about pictures, of which the sizes count.
+_NUMBERS = ("seed", "learning_rate", "init", "noise_scale", "content", "style")
+
+
+class Summary(NamedTuple):
+    """How the points of a sweep stand, by their names in order.
+
+    Attributes:
+      finished: those with a picture.
+      failed: {name: reason}.
+    """
+
+    finished: tuple[str, ...]
+    failed: dict[str, str]
+
+
+def run_points(configs, workdir, *, at_most=16, command=""):
+    """Runs what is not finished yet of the points of a sweep, each into a run folder of its own.
+
+    A batch of points is one compiled program, in a folder `unfinished/` that a killed sweep goes on with.
+    A run folder is written as a whole. A point that fails has `failed.json` in the place of `image.png`.
+
+    Args:
+      configs: {name: ConfigDict}, from `sweep.configs`.
+      workdir: of the sweep; the run folders are in `points/`.
+      at_most: how many points to run together.
+      command: the command line, for provenance.
+
+    Returns:
+      A `Summary`.
+
+    Raises:
+      UserError: for a point that cannot be run, before any is; or a workdir that holds another sweep.
+    """
+    workdir, once = Path(workdir).expanduser().absolute(), experiments.Once()
+    points = {}
+    for name, config in configs.items():
+        try:
+            points[name] = experiments.load(config, once)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
+    for name, point in points.items():
+        there = workdir / "points" / name / "config.json"
+        if there.exists() and io.read_json(there) != json.loads(json.dumps(point.config)):
+            raise UserError(
+                f"{there.parent} holds a point with another config; give the sweep another workdir"
+            )
+    for names in _batches(points, workdir, at_most):
+        _run_batch({name: points[name] for name in names}, workdir, command)
+    shutil.rmtree(workdir / "unfinished", ignore_errors=True)
+    return summary(points, workdir)
+
+
+def summary(names, workdir):
+    """The `Summary` of points by their run folders."""
+    folders = {name: Path(workdir) / "points" / name for name in names}
+    failed = {n: f / "failed.json" for n, f in folders.items() if (f / "failed.json").exists()}
+    finished = tuple(n for n, f in folders.items() if (f / "image.png").exists())
+    return Summary(finished, {name: io.read_json(path)["reason"] for name, path in failed.items()})
+
+
+def _batches(points, workdir, at_most):
+    """Names of points to run together: first what was begun, then the rest by structure."""
+    waiting = [name for name in points if not (workdir / "points" / name).exists()]
+    for folder in sorted((workdir / "unfinished").glob("batch-*/config.json")):
+        names = list(io.read_json(folder))
+        if set(names) & set(waiting) and set(names) <= set(points):
+            waiting = [name for name in waiting if name not in names]
+            yield names
+        else:
+            shutil.rmtree(folder.parent)
+    alike = {}
+    for name in waiting:
+        alike.setdefault(_structure(points[name]), []).append(name)
+    for names in alike.values():
+        count = max(1, min(at_most, _room(points[names[0]])))
+        for i in range(0, len(names), count):
+            yield names[i : i + count]
+
+
+def _run_batch(points, workdir, command):
+    configs = {name: point.config for name, point in points.items()}
+    digest = hashlib.sha256(json.dumps(configs, sort_keys=True).encode()).hexdigest()[:16]
+    place = workdir / "unfinished" / f"batch-{digest}"
+    provenances = {name: experiments.provenance(point, command) for name, point in points.items()}
+    inputs = {name: provenance["inputs"] for name, provenance in provenances.items()}
+    names, lanes = list(points), list(points.values())
+    lanes += lanes[-1:] * (-len(lanes) % jax.local_device_count() if len(lanes) > 1 else 0)
+    try:
+        with RunFolder(place, configs, {"inputs": inputs}) as folder:
+            outcomes = run.run(lanes, folder)
+        rows = io.read_json_lines(place / "metrics.jsonl")
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)):
+            raise
+        shutil.rmtree(place)
+        if len(names) > 1:
+            for half in (names[: len(names) // 2], names[len(names) // 2 :]):
+                _run_batch({name: points[name] for name in half}, workdir, command)
+            return
+        _write(points, names[0], provenances, workdir, {"failed.json": {"reason": "out of memory"}}, [])
+        return
+    for i, (name, outcome) in enumerate(zip(names, outcomes, strict=False)):
+        if (workdir / "points" / name).exists():
+            continue
+        of_lane = [{k: v for k, v in row.items() if k != "lane"} for row in rows if row.get("lane", i) == i]
+        picture = io.encode_png(outcome.image, points[name].label)
+        files = {"weights.json": outcome.weights, "image.png": picture}
+        if outcome.reason:
+            files = {"failed.json": {"reason": outcome.reason}, "last_good.png": picture}
+        _write(points, name, provenances, workdir, files, of_lane)
+    shutil.rmtree(place)
+
+
+def _write(points, name, provenances, workdir, files, rows):
+    """A run folder that is there as a whole or not at all."""
+    new = workdir / "unfinished" / f"{name}.new"
+    shutil.rmtree(new, ignore_errors=True)
+    with io.writing(new):
+        new.mkdir(parents=True)
+    files |= {"config.json": points[name].config, "provenance.json": provenances[name]}
+    files["metrics.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows)
+    for file, content in files.items():
+        (io.write_json if isinstance(content, dict) else io.write_atomic)(new / file, content)
+    if "image.png" in files:
+        run.write_report(points[name], new)
+    with io.writing(workdir / "points"):
+        (workdir / "points").mkdir(exist_ok=True)
+        os.rename(new, workdir / "points" / name)
+
+
+def _structure(experiment):
+    """What must be equal, as text, for experiments to be lanes of one program."""
+
+    def plain(config):
+        config = {key: value for key, value in config.items() if key not in _NUMBERS}
+        terms = config.get("terms", {})
+        return config | {"terms": {name: weightless(term) for name, term in terms.items()}}
+
+    def weightless(term):
+        return {key: value for key, value in term.items() if key not in ("weight", "tap_weights")}
+
+    config = plain(experiment.config)
+    config["stages"] = [plain(stage) for stage in config["stages"]]
+    shapes = [p.pixels.shape for p in (experiment.content, *experiment.styles) if p]
+    return json.dumps([config, shapes, experiment.content is not None], sort_keys=True)
+
+
+def _room(experiment):
+    """How many points like this fit into memory at once."""
+    needed = 0
+    for stage in experiment.stage_configs:
+        taps = single_taps(tap for term in stage.terms.values() for tap in term.taps)
+        shape = experiments.canvas(experiment, stage)
+        needed = max(needed, memory.needed(shape, experiment.weights.params, taps, backward=True))
+    return int(memory.available() // (2 * needed))

@@ -1,0 +1,238 @@
+"""Sweeps: points and what is wrong with them; points run together are runs of their own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nstjax import run, sweep, sweeprun
+from nstjax.config import default_config, term
+from nstjax.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+
+
+def config():
+    made = default_config()
+    made.update(size=16, weights="random-tiny", steps=6, steps_per_call=3, checkpoint_every=3, init="noise")
+    made.terms.content = term("feature", "relu2_2", reference="content")
+    made.terms.style = term("gram", ("relu1_1", "relu2_1"), weight=3.0)
+    made.lock()
+    return made
+
+
+def two_by_two():
+    points = sweep.product(sweep.factor("terms.style.weight", (1.0, 30.0)), sweep.factor("seed", (0, 1)))
+    return sweep.Sweep(points, baseline={"terms.style.weight": "1.0"}, repeats=("seed",))
+
+
+def test_points_combine():
+    weights, seeds = sweep.factor("terms.style.weight", (1.0, 2.0)), sweep.factor("seed", (0, 1))
+    names = [sweep.name(point) for point in sweep.product(weights, seeds)]
+    assert names == ["weight=1.0,seed=0", "weight=1.0,seed=1", "weight=2.0,seed=0", "weight=2.0,seed=1"]
+    assert [sweep.name(p) for p in sweep.zipped(weights, seeds)] == [names[0], names[3]]
+    alone = sweep.chained(sweep.fixed("seed", 3), weights)
+    assert [sweep.name(p) for p in alone] == ["seed=3", "weight=1.0", "weight=2.0"]
+    losses = sweep.factor("loss", {"a b/c": {"terms.style": term("cmd", "relu1_1")}})
+    assert sweep.name(losses[0]) == "loss=a_b_c"
+    with pytest.raises(UserError, match="zipped takes as many points of each; got 2, 1"):
+        sweep.zipped(weights, losses)
+    with pytest.raises(UserError, match="'seed' is set by two factors"):
+        sweep.product(seeds, seeds)
+
+
+def test_points_are_configs():
+    plain = {"terms.style.weight": 3.0}
+    losses = {"gram": plain, "cmd": {"terms.style": term("cmd", ("relu1_1",)), "terms.content": None}}
+    losses["tv"] = plain | {"terms.tv": term("tv_corner", "image", reference="content")}
+    planned = sweep.Sweep(sweep.factor("loss", losses), {"loss": "gram"})
+    made = sweep.configs(config(), planned)
+    assert made["loss=cmd"].terms.style.taps == ("relu1_1",) and "content" not in made["loss=cmd"].terms
+    assert made["loss=tv"].terms.tv.loss == "tv_corner" and "tv" not in made["loss=gram"].terms
+    assert config().terms.style.loss == "gram" and made["loss=gram"].is_locked
+
+
+@pytest.mark.parametrize(
+    "factor, values, message",
+    [
+        ("stepz", (1, 2), "config key 'stepz' is unknown; did you mean 'steps'"),
+        ("terms.stile.weight", (1.0, 2.0), "config key 'terms.stile' is unknown; did you mean 'style'"),
+        ("steps", ("many", "few"), "config key 'steps' must be of type int; got 'many'"),
+        ("steps", (1, 1), "two points of the sweep are steps=1"),
+        ("x", {"a": {"steps": 2}, "b": {"steps": 2}}, "the points x=a and x=b are the same config"),
+        ("size", (16, 32), "baseline: size '8' is no setting of it"),
+    ],
+)
+def test_what_is_wrong_with_points_is_said_before_anything_runs(factor, values, message):
+    points = sweep.factor(factor, values)
+    baseline = "8" if factor == "size" else next(iter(points[0].values()))
+    with pytest.raises(UserError, match=message):
+        sweep.configs(config(), sweep.Sweep(points, {factor: baseline}))
+
+
+def test_points_are_compared_at_the_same_repeats_or_refused():
+    seeds, sizes = sweep.factor("seed", (0, 1)), sweep.factor("size", (16, 32))
+    with pytest.raises(UserError, match=r"sets 'size', which the sweep names neither in baseline nor in rep"):
+        sweep.configs(config(), sweep.Sweep(sweep.product(seeds, sizes), {"seed": "0"}))
+    lame = [*sweep.product(seeds, sizes[:1]), *sweep.product(seeds[:1], sizes[1:])]
+    with pytest.raises(UserError, match=r"the point seed=1,size=16 has no baseline at the same seed"):
+        sweep.configs(config(), sweep.Sweep(lame, {"size": "32"}, ("seed",)))
+    with pytest.raises(UserError, match="the point seed=0 does not set 'size'"):
+        sweep.configs(config(), sweep.Sweep(sweep.chained(seeds, sizes), {"size": "16"}, ("seed",)))
+    with pytest.raises(UserError, match="the sweep has no points"):
+        sweep.configs(config(), sweep.Sweep([], {}))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The folder of a finished sweep."""
+    workdir = tmp_path_factory.mktemp("sweep")
+    stand = sweeprun.run_points(sweep.configs(config(), two_by_two()), workdir, command="this")
+    assert len(stand.finished) == 4 and not stand.failed and not (workdir / "unfinished").exists()
+    return workdir
+
+
+def pixels(folder):
+    return np.asarray(Image.open(folder / "image.png")).astype(int)
+
+
+def test_points_run_together_are_runs_of_their_own(done, tmp_path):
+    for name, point in sweep.configs(config(), two_by_two()).items():
+        run.stylize(point, tmp_path / name)
+        alone, together = tmp_path / name, done / "points" / name
+        assert {p.name for p in together.iterdir()} == {p.name for p in alone.iterdir()} - {
+            *("checkpoints", ".lock", "preview.png")
+        }
+        assert np.abs(pixels(alone) - pixels(together)).max() <= 1  # float32, batched
+        rows, of_lane = (
+            [json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()]
+            for f in (alone, together)
+        )
+        assert [(r["step"], r["evaluations"]) for r in rows] == [
+            (r["step"], r["evaluations"]) for r in of_lane
+        ]
+        np.testing.assert_allclose([r["total"] for r in of_lane], [r["total"] for r in rows], rtol=1e-4)
+        config_there, weights_there = (
+            json.loads((together / f"{kind}.json").read_text()) for kind in ("config", "weights")
+        )
+        assert config_there == json.loads((alone / "config.json").read_text())
+        assert weights_there["style/relu1_1"] == point.terms.style.weight
+
+
+def test_weights_seeds_and_rates_compile_once(tmp_path, compilations):
+    def count(weights):
+        points = sweep.product(
+            sweep.factor("terms.style.weight", weights), sweep.factor("learning_rate", (0.01, 0.02))
+        )
+        planned = sweep.Sweep(points, {"terms.style.weight": str(weights[0]), "learning_rate": "0.01"})
+        with compilations() as seen:
+            sweeprun.run_points(sweep.configs(config(), planned), tmp_path / str(weights[0]))
+        return len(seen)
+
+    count((1.0, 2.0))
+    assert count((3.0, 4.0)) == 0
+
+
+def test_finished_points_are_not_run_again_and_others_join(done, monkeypatch):
+    before = {p: p.stat().st_mtime_ns for p in done.rglob("*") if p.is_file()}
+    ran = []
+    batch = sweeprun._run_batch
+    monkeypatch.setattr(
+        sweeprun, "_run_batch", lambda points, *rest: (ran.append([*points]), batch(points, *rest))
+    )
+    planned = two_by_two()
+    more = sweep.product(sweep.factor("terms.style.weight", (7.0,)), sweep.factor("seed", (0, 1)))
+    planned = sweep.Sweep([*planned.points, *more], planned.baseline, planned.repeats)
+    sweeprun.run_points(sweep.configs(config(), planned), done, at_most=1)
+    assert ran == [["weight=7.0,seed=0"], ["weight=7.0,seed=1"]]
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+    other = config().copy_and_resolve_references()
+    other.unlock()
+    other.steps = 2
+    with pytest.raises(UserError, match=r"weight=1\.0,seed=0 holds a point with another config"):
+        sweeprun.run_points(sweep.configs(other, planned), done)
+
+
+def test_a_point_that_fails_leaves_the_others_alone(tmp_path):
+    planned = sweep.Sweep(sweep.factor("learning_rate", (0.01, 1e38)), {"learning_rate": "0.01"})
+    wild = config().copy_and_resolve_references()
+    wild.unlock()
+    wild.project = False
+    stand = sweeprun.run_points(sweep.configs(wild, planned), tmp_path)
+    assert stand.finished == ("learning_rate=0.01",)
+    assert stand.failed["learning_rate=1e+38"].startswith("stopped at step 1: ")
+    assert (tmp_path / "points" / "learning_rate=1e+38" / "last_good.png").exists()
+    assert sweeprun.run_points(sweep.configs(wild, planned), tmp_path) == stand
+
+
+def test_too_little_memory_for_many_is_tried_with_fewer(tmp_path, monkeypatch):
+    tried, together = [], run.run
+
+    def small(lanes, folder):
+        tried.append(len(lanes))
+        if len(lanes) > 1:
+            raise MemoryError
+        return together(lanes, folder)
+
+    monkeypatch.setattr(run, "run", small)
+    stand = sweeprun.run_points(sweep.configs(config(), two_by_two()), tmp_path)
+    assert tried == [4, 2, 1, 1, 2, 1, 1] and len(stand.finished) == 4
+
+
+def driver(workdir, *flags, devices=1):
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    line = [sys.executable, "-m", "experiments.sweep", f"--config={ROOT}/configs/weights.py:smoke"]
+    line += ["--config.weights=random-tiny", "--config.size=16", f"--workdir={workdir}", *flags]
+    return subprocess.Popen(
+        line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def by_one_device(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("driven")
+    out, err = (process := driver(workdir)).communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert out == f"finished: 2 points in {workdir}/points\n"
+    return workdir
+
+
+@pytest.mark.parametrize("devices", [4, pytest.param(8, marks=pytest.mark.slow)])
+def test_several_devices_make_what_one_makes(by_one_device, tmp_path, devices):
+    _, err = (process := driver(tmp_path, devices=devices)).communicate(timeout=300)
+    assert process.returncode == 0, err
+    for there in (by_one_device / "points").iterdir():
+        assert np.abs(pixels(there) - pixels(tmp_path / "points" / there.name)).max() <= 1
+
+
+def kills(by_one_device, tmp_path, times, seed):
+    """A sweep killed at random moments goes on; what was finished stays as it was."""
+    rng, finished = np.random.default_rng(seed), {}
+    for _ in range(times):
+        process = driver(tmp_path, "--at_most=1")
+        time.sleep(rng.uniform(2, 14))
+        process.kill()
+        process.communicate()
+        now = {p: p.stat().st_mtime_ns for p in tmp_path.glob("points/*/image.png")}
+        assert finished.items() <= now.items()
+        finished = now
+    _, err = (process := driver(tmp_path, "--at_most=1")).communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert finished.items() <= {p: p.stat().st_mtime_ns for p in tmp_path.glob("points/*/image.png")}.items()
+    for there in (by_one_device / "points").iterdir():
+        assert np.abs(pixels(there) - pixels(tmp_path / "points" / there.name)).max() <= 1
+
+
+def test_two_kills_lose_no_point(by_one_device, tmp_path):
+    kills(by_one_device, tmp_path, 2, seed=0)
+
+
+@pytest.mark.slow
+def test_ten_kills_lose_no_point(by_one_device, tmp_path):
+    kills(by_one_device, tmp_path, 10, seed=1)
