@@ -19,8 +19,12 @@ from nstjax.config import default_config, parse_arg, smoke, term
 
 # Hyper-parameters of losses that have no default, or whose default is for another size of picture.
 ARGUMENTS = {"cross_gram": {"split": 128}, "shifted_gram": {"shifts": (2, 4, 8)}}
-# All pairs of positions are too many where features are fine.
-TAPS = {"cross_gram": ("relu2_1+relu1_1", "relu3_1+relu2_1"), "mmd_gaussian": ("relu3_1",)}
+# All pairs of positions are too many where features are fine; `contextual` says why not relu1_1.
+TAPS = {
+    "contextual": ("relu2_1", "relu3_1"),
+    "cross_gram": ("relu2_1+relu1_1", "relu3_1+relu2_1"),
+    "mmd_gaussian": ("relu3_1",),
+}
 OF_COLOURS = ("colour_histogram", "palette")
 OF_CONTENT = ("feature", "feature_deep_photo", "feature_sum", "self_similarity")
 OF_THE_PICTURE = (

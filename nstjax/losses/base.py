@@ -5,9 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from nstjax.moments import area, average, inverse_area, masked_mean
-
-__all__ = ["Loss", "area", "average", "inverse_area", "masked_mean", "zero_if_empty"]
+from nstjax.moments import area, average
 
 
 class Loss(NamedTuple):

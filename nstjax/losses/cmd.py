@@ -5,7 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, masked_mean, zero_if_empty
+from nstjax.losses.base import Loss, zero_if_empty
+from nstjax.moments import masked_mean
 
 
 def cmd(*, orders=5, squash=True):

@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, masked_mean, zero_if_empty
+from nstjax.losses.base import Loss, zero_if_empty
+from nstjax.moments import masked_mean
 
 # What is compared of two histograms [bins, c], for centres that lie `step` apart: a distance [c].
 DISTANCES = {
@@ -20,7 +21,9 @@ def colour_histogram(*, bins=32, distance="cumulative"):
 
     The centres :math:`m_b` lie :math:`\Delta` apart from 0 to 1; a value counts for the two on either
     side of it in proportion, so that a histogram sums to 1. Values beyond [0, 1] count as 0 and 1. A mean
-    over channels. For the tap `image`; `sliced_wasserstein` there compares the channels jointly.
+    over channels. For the tap `image`; `sliced_wasserstein` there compares the channels jointly. It says
+    nothing of where a colour lies: with a content loss alone beside it pixels are dithered, each pushed to a
+    side, and the mixture is what agrees (`configs/one_loss.py:loss=colour_histogram`).
 
     Args:
       bins: how many centres, at least 2.

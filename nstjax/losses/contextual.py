@@ -19,7 +19,8 @@ def contextual(*, bandwidth=0.5, samples=65**2, eps=1e-5):
     i runs over the picture, j and k over the target; mu is the mean of the target, which both are centred
     by. A mean over positions of the target. A mask of the target weights that mean, mu, and w by its second
     index; positions of weight 0 are left out of it all, and other weights of the picture change nothing,
-    for the best i is taken.
+    for the best i is taken. Cosines do not see how strong a feature is: at relu1_1, where that is contrast,
+    pixels become speckles. The authors read conv3_2 and conv4_2.
 
     Args:
       bandwidth: h.

@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, inverse_area, zero_if_empty
+from nstjax.losses.base import Loss, zero_if_empty
+from nstjax.moments import inverse_area
 
 
 def cross_gram(*, split):

@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, inverse_area, masked_mean
+from nstjax.losses.base import Loss
+from nstjax.moments import inverse_area, masked_mean
 
 
 def feature():

@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, area, zero_if_empty
-from nstjax.moments import gram_matrix
+from nstjax.losses.base import Loss, zero_if_empty
+from nstjax.moments import area, gram_matrix
 
 # What published code computes, as a multiple of the mean squared difference of Gram matrices that
 # are divided by the number of positions. n: positions, c: channels, covered: mean of the mask,

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, masked_mean, zero_if_empty
+from nstjax.losses.base import Loss, zero_if_empty
+from nstjax.moments import masked_mean
 from nstjax.points import Points, normalised, points, pool
 
 

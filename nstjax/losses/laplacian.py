@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 from jax import lax
 
-from nstjax.losses.base import Loss, masked_mean
+from nstjax.losses.base import Loss
+from nstjax.moments import masked_mean
 
 
 def laplacian(*, pool=4, pixel_range=255.0):

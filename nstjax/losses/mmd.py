@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, masked_mean, zero_if_empty
-from nstjax.moments import gram_matrix
+from nstjax.losses.base import Loss, zero_if_empty
+from nstjax.moments import gram_matrix, masked_mean
 
 
 def mmd_linear():

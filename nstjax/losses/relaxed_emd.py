@@ -47,7 +47,9 @@ def palette(*, samples=1024, style_samples=5000):
 
     .. math:: D_{ij} = 1 - \cos(F_i, S_j) + \frac{1}{\sqrt C} \|F_i - S_j\|_2
 
-    For the tap `image`. The authors weight it by one over that of the content term, or 1 if that is less.
+    For the tap `image`. The authors weight it by one over that of the content term, or 1 if that is less,
+    beside losses on features: alone it says nothing of where a colour lies, and pixels are dithered
+    (`configs/one_loss.py:loss=palette`).
 
     Args:
       samples: positions of the picture, drawn with `key` at every call; None for all.

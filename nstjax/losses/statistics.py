@@ -6,8 +6,8 @@ averaged; central ones are taken of them afterwards.
 
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, masked_mean, zero_if_empty
-from nstjax.moments import covariance_matrix, raw_moments
+from nstjax.losses.base import Loss, zero_if_empty
+from nstjax.moments import covariance_matrix, masked_mean, raw_moments
 from nstjax.points import check_samples, draw, points
 
 

@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from nstjax.losses.base import Loss, inverse_area
+from nstjax.losses.base import Loss
+from nstjax.moments import inverse_area
 
 
 def tv_anisotropic():
