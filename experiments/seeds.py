@@ -59,7 +59,7 @@ def _gaps(config, picture):
     style, *_ = experiment.style_pictures(*loaded.styles, last)
     encoder = experiment.make_encoder(loaded.weights, last)
     taps = ("image", *(tap for tap in TAPS if tap in vgg.reachable_taps(encoder.params)))
-    image = io.load_picture(picture).pixels
+    image = io.load_picture(str(picture)).pixels
     image = io.resize(image, *image.shape[:2])
     made, wanted = (encoder.apply(encoder.params, x, taps) for x in (image, style))
     return {tap: jax.tree.map(np.asarray, metrics.channel_gaps(made[tap], wanted[tap])) for tap in taps}
