@@ -8,7 +8,21 @@ Gram and histogram losses, gradients limited instead of weighted, from coarse to
 Expect, measured with weights=mini at half these sizes (64, 128 and 256 pixels), The Golden Gate Bridge and
 The Starry Night, about a minute on two CPU cores: the style in its own large shapes, in which little more
 than the tower is left of the photograph, for a limit of 1 is small beside 100; with `texture` a new
-night sky. Whether the histogram makes seeds agree, as the paper has it, is not yet measured here.
+night sky.
+
+The paper's claim, that histograms make textures stable, holds here. Textures of The Starry Night from five
+seeds of noise, through blocks 1 to 3 of VGG-19, 48, 96 and 192 pixels, 300 steps each (`python -m
+experiments.seeds --config=configs/risser2017.py:texture,blocks=3,size=192
+--variants=histogram=false,histogram=true`), root mean squares over channels in units of the style's
+deviation, Gram alone and with histograms:
+
+                                     picture        relu1_1        relu2_1        relu3_1
+  error of means                     .009  .002     .007  .002     .005  .004     .007  .004
+  error of standard deviations       .015  .008     .010  .003     .007  .007     .011  .005
+  spread of means between seeds      .009  .001     .005  .002     .003  .002     .005  .003
+  spread of deviations               .008  .001     .008  .002     .005  .004     .007  .003
+
+Both make a new night sky of every seed, and at this size the eye sees no difference in contrast.
 
 Arguments: `texture` for synthesis from noise, without content; `histogram=false` for Gram alone;
 `localised` compares regions of the same colour in --config.content_mask and --config.style_mask;

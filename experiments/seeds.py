@@ -17,7 +17,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import experiment, io, metrics, run, vgg
+from nstjax import experiment, io, metrics, run
 from nstjax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to run.")
@@ -58,7 +58,7 @@ def _gaps(config, picture):
         raise UserError(f"style names {len(loaded.styles)} pictures; expected one, to compare with")
     style, *_ = experiment.style_pictures(*loaded.styles, last)
     encoder = experiment.make_encoder(loaded.weights, last)
-    taps = ("image", *(tap for tap in TAPS if tap in vgg.reachable_taps(encoder.params)))
+    taps = ("image", *(tap for tap in TAPS if tap in encoder.taps))
     image = io.load_picture(str(picture)).pixels
     image = io.resize(image, *image.shape[:2])
     made, wanted = (encoder.apply(encoder.params, x, taps) for x in (image, style))

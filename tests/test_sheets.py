@@ -52,6 +52,7 @@ def test_seeds_are_compared(tmp_path):
     ]
     means = np.stack([picture.mean((0, 1)) for picture in made]) / np.sqrt(style.var((0, 1)).mean())
     spread = np.sqrt(np.mean((means - means.mean(0)) ** 2))
+    assert list(table["histogram=false"]) == ["image", "relu1_1", "relu2_1", "relu3_1", "relu4_1"]
     found = table["histogram=false"]["image"]
     np.testing.assert_allclose(found["spread of mean"], spread, rtol=1e-3)
     assert spread > 0 and found["error of mean"] > found["spread of mean"]
