@@ -13,7 +13,7 @@ import ml_collections
 from absl import flags, logging
 
 from nstjax import io
-from nstjax.errors import NotFiniteError, UserError, nearest
+from nstjax.errors import FailedError, UserError, nearest
 from nstjax.run import say
 
 _HELP = {"-h", "--h", "-help", "--help", "--helpshort", "--helpfull"}
@@ -36,7 +36,7 @@ def run(main, required, words=()):
         _print(main(_parse(main, required, words)))
     except UserError as error:
         _end(error, 2)
-    except NotFiniteError as error:
+    except FailedError as error:
         _end(error, 1)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):

@@ -2,7 +2,8 @@
 
 python -m experiments.sweep --config=configs/showdown.py --workdir=runs/showdown
 
-The same command goes on where it was stopped.
+The same command goes on where it was stopped. Exit status 1 says that points failed, and why; the others are
+finished then.
 """
 
 import runpy
@@ -12,7 +13,7 @@ from ml_collections import config_flags
 
 from experiments import command
 from nstjax import sweep, sweeprun
-from nstjax.errors import UserError
+from nstjax.errors import FailedError, UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A config with get_sweep().", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the sweep, to make or to go on with.")
@@ -29,9 +30,9 @@ def main(argv):
     planned = module["get_sweep"](argument or None)
     configs = sweep.configs(_CONFIG.value, planned)
     stand = sweeprun.run_points(configs, _WORKDIR.value, at_most=_AT_MOST.value, command=command.line())
-    lines = [f"{name}: {reason}" for name, reason in stand.failed.items()]
     if stand.failed:
-        raise UserError("; ".join([f"{len(stand.failed)} of {len(configs)} points failed", *lines]))
+        reasons = (f"{name}: {reason}" for name, reason in stand.failed.items())
+        raise FailedError("; ".join([f"{len(stand.failed)} of {len(configs)} points failed", *reasons]))
     return f"finished: {len(stand.finished)} points in {_WORKDIR.value}/points"
 
 

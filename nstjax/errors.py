@@ -14,7 +14,11 @@ class UserError(Exception):
         super().__init__("".join(c if c.isprintable() else " " for c in str(message)))
 
 
-class NotFiniteError(Exception):
+class FailedError(Exception):
+    """A run did not come to its end, through no mistake that could be seen before."""
+
+
+class NotFiniteError(FailedError):
     """A loss or gradient was not finite; what was good until then is kept and named in the message."""
 
 

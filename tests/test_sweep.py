@@ -203,6 +203,18 @@ def by_one_device(tmp_path_factory):
     return workdir
 
 
+def test_failed_points_are_the_exit_status(by_one_device, tmp_path):
+    _, err = (
+        process := driver(tmp_path, "--config.learning_rate=1e38", "--config.project=False")
+    ).communicate()
+    assert process.returncode == 1
+    assert "error: 2 of 2 points failed; weight=1.0,pair=coffee+brushwork: stopped at step 1: " in err
+    config = ROOT / "configs" / "demo.py"
+    line = [sys.executable, "-m", "experiments.sweep", f"--config={config}", f"--workdir={tmp_path}"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "has no function get_sweep; expected a sweep" in done.stderr
+
+
 @pytest.mark.parametrize("devices", [4, pytest.param(8, marks=pytest.mark.slow)])
 def test_several_devices_make_what_one_makes(by_one_device, tmp_path, devices):
     _, err = (process := driver(tmp_path, devices=devices)).communicate(timeout=300)

@@ -71,8 +71,12 @@ def test_argsort_is_that_of_numpy():
     np.testing.assert_array_equal(many, np.argsort(rows, -1, kind="stable"))
     gradient = jax.grad(lambda x: jnp.sum(jnp.arange(6.0) * x[argsort(x)]))(jnp.asarray(x[:6]))
     np.testing.assert_array_equal(gradient, np.argsort(np.argsort(x[:6], kind="stable")))
+    ties = rng.permutation(len(x))
+    order = np.asarray(argsort(jnp.asarray(x), ties=jnp.asarray(ties)))
+    np.testing.assert_array_equal(order, ties[np.argsort(x[ties], kind="stable")])
     with jax.enable_x64(True):
         np.testing.assert_array_equal(argsort(jnp.asarray(x, float)), np.argsort(x, kind="stable"))
+        np.testing.assert_array_equal(argsort(jnp.asarray(x, float), ties=jnp.asarray(ties)), order)
 
 
 def test_bins_approach_the_exact_histogram():
