@@ -94,7 +94,7 @@ def run(lanes, folder):
     """
     number = folder.latest()
     saved = {"stage": 0, "step": 0, "steps": 0, "seconds": 0.0, "failures": {}, "metrics_bytes": 0}
-    saved = saved if number is None else folder.progress(number)
+    saved |= {} if number is None else folder.progress(number)
     folder.open_metrics(saved["metrics_bytes"])
     configs = lanes[0].stage_configs
     total = sum(config.steps for config in configs)
