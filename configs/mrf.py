@@ -7,8 +7,10 @@ Each 3 x 3 patch of features is drawn to the patch of the style that is most lik
 With `copies`, so it is to the patches of 25 copies of the style, turned by up to 15 degrees and up to 1.1
 times as large or small.
 
-Expect, through the network that these weights were made for, patches of the painting in the place of what is
-like them; not yet run to its end. Through `mini`, whose features are smaller, total variation blurs all.
+Expect, seen with blocks=3, Adam and the real weights, 384 pixels, four minutes on two CPU cores: the
+photograph in fine strokes, its own colours kept, as patches of relu3_1 alone find their like and relu4_1 is
+not there; `one_loss.py:loss=mrf` pulls harder and brings whole stars. From noise, as in the program, not run
+yet. Through `mini`, whose features are smaller, total variation blurs all.
 
 Arguments: `optimizer=lbfgs` or `adam`; `copies`; `blocks=3`; `smoke`.
 """
