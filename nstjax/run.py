@@ -94,6 +94,7 @@ def run(lanes, folder):
     """
     number = folder.latest()
     saved = {"stage": 0, "step": 0, "steps": 0, "seconds": 0.0, "failures": {}, "metrics_bytes": 0}
+    saved["evaluations"] = [0] * len(lanes)  # of the stages before
     saved |= {} if number is None else folder.progress(number)
     folder.open_metrics(saved["metrics_bytes"])
     configs = lanes[0].stage_configs
@@ -110,22 +111,25 @@ def run(lanes, folder):
             else:
                 states = _next_scale(before, stages[0], states)
             label = lanes[0].label if len(lanes) == 1 else None
-            progress = {"stage": index, "steps": done, "failures": failures}
+            spent = saved["evaluations"]
+            progress = {"stage": index, "steps": done, "failures": failures, "evaluations": spent}
             states = _run_stage(configs[index], stages, states, folder, progress, clock, bar, label)
             for i in np.flatnonzero(states.failed).tolist():
                 failures.setdefault(i, _reason(stages[i], _lane(states, i), done))
             if len(failures) == len(lanes):
                 break
+            if index + 1 < len(configs):
+                saved["evaluations"] = [a + int(b) for a, b in zip(spent, states.evaluations, strict=True)]
             done += stages[0].steps
             before = stages[0]
     head = {"step": done, "stage": index, "seconds": round(clock.seconds, 3)}
     return [
-        _outcome(stage, _lane(states, i), failures.get(i), done - stage.steps, folder, name | head)
+        _outcome(stage, _lane(states, i), failures.get(i), done - stage.steps, folder, name | head, spent[i])
         for i, (stage, name) in enumerate(zip(stages, _names(lanes), strict=True))
     ]
 
 
-def _outcome(stage, state, failure, done, folder, head):
+def _outcome(stage, state, failure, done, folder, head, spent):
     """The `Outcome` of a lane after its last stage, whose last line of metrics is logged here."""
     weights = {f"{t}/{tap}": float(w) for t, taps in stage.problem[2].items() for tap, w in taps.items()}
     if failure:
@@ -134,7 +138,7 @@ def _outcome(stage, state, failure, done, folder, head):
     total, report = _evaluate(stage.objective, image, *stage.problem)
     if not np.isfinite(total):
         return Outcome(np.asarray(state.good), _reason(stage, state._replace(image=image), done), weights)
-    folder.log([_row(head, {"evaluations": state.evaluations, "total": total, **report})])
+    folder.log([_row(head, {"evaluations": spent + state.evaluations, "total": total, **report})])
     return Outcome(np.asarray(image), None, weights)
 
 
@@ -194,6 +198,7 @@ def _run_stage(config, stages, states, folder, progress, clock, bar, label):
             states, rows = jax.block_until_ready(chunk(states, step, stop))
         made = np.asarray(states.step) - step
         rows = {name: np.asarray(values) for name, values in rows.items()}
+        rows["evaluations"] = rows["evaluations"] + np.asarray(progress["evaluations"])[:, None]
         folder.log(
             _row(
                 name | {"step": done + step + i, "stage": index, "seconds": round(clock.seconds, 3)},

@@ -42,8 +42,8 @@ def factor(name, settings):
 
     Args:
       name: a dotted config key, for a sequence of values of it; or any name, for what follows.
-      settings: values; or {label: {dotted config key: value}}. A value None takes the key away, a term that
-        is not there is added.
+      settings: values; or {label: {dotted config key: value}}. None takes a term away, a term that is not
+        there is added.
     """
     if isinstance(settings, Mapping):
         labelled = settings.items()
@@ -172,7 +172,7 @@ def _set(config, key, value):
         if part not in at or not isinstance(at[part], ml_collections.ConfigDict):
             raise UserError(f"sweep: config key {'.'.join(parents[: i + 1])!r} is unknown{nearest(part, at)}")
         at = at[part]
-    if value is None and last in at:
+    if value is None and parents == ["terms"] and last in at:
         del at[last]
         return
     if last not in at:

@@ -55,6 +55,8 @@ def test_points_are_configs():
     made = sweep.configs(config(), planned)
     assert made["loss=cmd"].terms.style.taps == ("relu1_1",) and "content" not in made["loss=cmd"].terms
     assert made["loss=tv"].terms.tv.loss == "tv_corner" and "tv" not in made["loss=gram"].terms
+    rates = sweep.Sweep(sweep.factor("learning_rate", (None, 0.5)), {"learning_rate": "None"})
+    assert [c.learning_rate for c in sweep.configs(config(), rates).values()] == [None, 0.5]
     assert config().terms.style.loss == "gram" and made["loss=gram"].is_locked
 
 
@@ -248,3 +250,12 @@ def test_two_kills_lose_no_point(by_one_device, tmp_path):
 @pytest.mark.slow
 def test_ten_kills_lose_no_point(by_one_device, tmp_path):
     kills(by_one_device, tmp_path, 10, seed=1)
+
+
+def test_evaluations_are_counted_over_stages(tmp_path):
+    made = config().copy_and_resolve_references()
+    made.unlock()
+    made.stages = ({"size": 8, "steps": 4}, {"size": 16, "steps": 6})
+    run.stylize(made, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["step"], r["evaluations"]) for r in rows] == [(0, 0), (4, 4), (10, 10)]
