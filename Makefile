@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.stylize --config=configs/demo.py --workdir=$(OUT)
+	$(BIN)/python -m experiments.sweep --config=configs/demo_sweep.py --workdir=$(OUT)_sweep
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 -q

@@ -21,15 +21,6 @@ Arguments: `loss=gram`; `blocks=5`; `smoke`.
 from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
 
-# Hyper-parameters of losses that have no default, or whose default is for another size of picture.
-ARGUMENTS = {"cross_gram": {"split": 128}, "shifted_gram": {"shifts": (2, 4, 8)}}
-# All pairs of positions are too many where features are fine; `contextual` says why not relu1_1.
-TAPS = {
-    "contextual": ("relu2_1", "relu3_1"),
-    "cross_gram": ("relu2_1+relu1_1", "relu3_1+relu2_1"),
-    "mmd_gaussian": ("relu3_1",),
-}
-OF_COLOURS = ("colour_histogram", "palette")
 OF_CONTENT = ("feature", "feature_deep_photo", "feature_sum", "self_similarity")
 OF_THE_PICTURE = (
     *("laplacian", "tv_anisotropic", "tv_corner", "tv_isotropic", "tv_nine_point", "value_range"),
@@ -46,17 +37,13 @@ def get_config(arg=None):
     config.pooling = "average"
     config.calibrate = "terms"
     content = "relu4_2" if arg.blocks == 5 else "relu3_4"
-    taps = presets.reached(presets.STYLE_TAPS, arg.blocks)
-    hyper = ARGUMENTS.get(arg.loss, {})
     config.terms.content = term("feature", content, reference="content")
-    if arg.loss in OF_COLOURS:
-        config.terms.style = term(arg.loss, "image", weight=20.0, **hyper)
-    elif arg.loss in OF_CONTENT + OF_THE_PICTURE:
-        config.terms.style = term("gram", taps, weight=20.0)
+    if arg.loss in OF_CONTENT + OF_THE_PICTURE:
+        config.terms.style = presets.style_term("gram", arg.blocks, weight=20.0)
         tap = content if arg.loss in OF_CONTENT else "image"
-        config.terms.added = term(arg.loss, tap, reference="content", weight=1.0, **hyper)
+        config.terms.added = term(arg.loss, tap, reference="content", weight=1.0)
     else:
-        config.terms.style = term(arg.loss, TAPS.get(arg.loss, taps), weight=20.0, **hyper)
+        config.terms.style = presets.style_term(arg.loss, arg.blocks, weight=20.0)
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

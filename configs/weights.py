@@ -16,10 +16,7 @@ from nstjax import presets, sweep
 from nstjax.config import default_config, parse_arg, smoke, term
 
 RATIOS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-PAIRS = {
-    f"{content}+{style}": {"content": f"example:{content}", "style": f"example:{style}"}
-    for content, style in (("coffee", "brushwork"), ("chelsea", "mosaic"))
-}
+PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
 
 
 def get_config(arg=None):
@@ -41,9 +38,9 @@ def get_config(arg=None):
 
 def get_sweep(arg=None):
     arg = parse_arg(arg, blocks=5, smoke=False)
-    ratios, pairs = (RATIOS[2:4], dict([*PAIRS.items()][:1])) if arg.smoke else (RATIOS, PAIRS)
+    ratios, pairs = (RATIOS[2:4], PAIRS[:1]) if arg.smoke else (RATIOS, PAIRS)
     return sweep.Sweep(
-        points=sweep.product(sweep.factor("terms.style.weight", ratios), sweep.factor("pair", pairs)),
+        points=sweep.product(sweep.factor("terms.style.weight", ratios), sweep.pairs(pairs)),
         baseline={"terms.style.weight": "1.0"},
         repeats=("pair",),
     )

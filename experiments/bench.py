@@ -1,7 +1,8 @@
 """Measures what a step costs: python -m experiments.bench --out=runs/bench
 
 Lines on stdout, and `bench.json` in --out. One process, the programs in turns, medians over rounds.
-`python -m experiments.bench losses --out=...` measures every loss instead, into `losses.json`.
+`python -m experiments.bench losses --out=...` measures every loss instead, into `losses.json`; with `sweep`,
+points of a sweep run together and one by one, into `sweep.json`.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
@@ -15,11 +16,11 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import bench_losses, bench_steps, command
+from experiments import bench_losses, bench_steps, bench_sweep, command
 from nstjax import io
 
-_OUT = flags.DEFINE_string("out", None, "Folder for bench.json or losses.json.")
-_SIZES = flags.DEFINE_list("sizes", ["128", "256", "512"], "Picture sides in pixels, for steps.")
+_OUT = flags.DEFINE_string("out", None, "Folder for bench.json, losses.json or sweep.json.")
+_SIZES = flags.DEFINE_list("sizes", ["128", "256", "512"], "Picture sides in pixels, but for losses.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are reported.")
 
 
@@ -28,6 +29,8 @@ def main(argv):
     Path(_OUT.value).mkdir(parents=True, exist_ok=True)
     if "losses" in argv:
         name, rows = "losses.json", bench_losses.measure(_ROUNDS.value)
+    elif "sweep" in argv:
+        name, rows = "sweep.json", bench_sweep.measure(map(int, _SIZES.value), _ROUNDS.value)
     else:
         name, rows = "bench.json", bench_steps.measure(map(int, _SIZES.value), _ROUNDS.value)
     io.write_json(Path(_OUT.value) / name, head | {"rows": rows})
@@ -35,4 +38,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main, required=["out"], words=["losses"])
+    command.run(main, required=["out"], words=["losses", "sweep"])

@@ -46,8 +46,8 @@ def measure(sizes, rounds):
     return rows
 
 
-def jax_steps(params, picture, optimizer="adam"):
-    """A function, compiled when it is returned, that makes `STEPS` steps of the library's own loop."""
+def make_problem(params, picture):
+    """(objective, the other arguments of it): content, Gram and total variation on turned pictures."""
     encoder = vgg.make_encoder(params, vgg.TORCHVISION)
 
     def apply(*arguments):  # of its own, so that no program is taken for another
@@ -62,8 +62,13 @@ def jax_steps(params, picture, optimizer="adam"):
     references = {"content": [(image[::-1], 1.0)], "style": [(image[:, ::-1], 1.0)]}
     targets = make_targets(apply, encoder.params, terms, references)
     weights = term_weights(terms, {"content": 1.0, "style": 1.0, "tv": 1.0})
-    problem = (encoder.params, targets, weights, jax.random.key(0))
-    plan, objective = optimize.Plan(optimizer=optimizer), Objective(apply, terms)
+    return Objective(apply, terms), (encoder.params, targets, weights, jax.random.key(0))
+
+
+def jax_steps(params, picture, optimizer="adam"):
+    """A function, compiled when it is returned, that makes `STEPS` steps of the library's own loop."""
+    objective, problem = make_problem(params, picture)
+    plan, image = optimize.Plan(optimizer=optimizer), jnp.asarray(picture)
     rate = 1.0 if optimizer == "lbfgs" else 0.02
 
     def run():

@@ -1,6 +1,5 @@
 """How the drivers start and end: a user's mistake is one line, a fault of the program a traceback."""
 
-import functools
 import os
 import re
 import runpy
@@ -31,7 +30,6 @@ def run(main, required, words=()):
     # The number of a closed stream would go to a file of the run, and libraries would write into it.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    sys.unraisablehook = functools.partial(_unraisable, then=sys.unraisablehook)
     try:
         _print(main(_parse(main, required, words)))
     except UserError as error:
@@ -179,12 +177,6 @@ def _items(config, prefix=""):
         yield prefix + key, value
         if isinstance(value, ml_collections.ConfigDict):
             yield from _items(value, f"{prefix}{key}.")
-
-
-def _unraisable(fault, *, then):
-    """Drops what threads of tensorstore say after a write has failed and that failure was raised."""
-    if str(fault.exc_value) != "Event loop is closed":
-        then(fault)
 
 
 def _print(text):

@@ -4,7 +4,6 @@ python -m experiments.gallery --config=configs/gatys2016.py --config.content=pho
     --styles=example:mosaic,painting.jpg --workdir=runs/gallery
 """
 
-import io as bytes_io
 import re
 from pathlib import Path
 
@@ -13,14 +12,13 @@ from ml_collections import config_flags
 from PIL import Image
 
 from experiments import command
-from nstjax import io, run
+from nstjax import io, run, sheet
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, for every style.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run folders and of gallery.jpg.")
 _PAINTINGS = [f"example:{name}" for name in io.example_names() if name not in io.PHOTOGRAPHS]
 _STYLES = flags.DEFINE_list("styles", _PAINTINGS, "The style pictures; the package's by default.")
 _COLUMNS = flags.DEFINE_integer("columns", 3, "Pictures in a row of the sheet.", lower_bound=1)
-GAP = 8
 
 
 def main(_):
@@ -30,16 +28,9 @@ def main(_):
         config.style = style
         name = re.sub(r"\W+", "_", style.removeprefix("example:"))
         left = run.stylize(config, workdir / f"{i:02d}_{name}", command=command.line())
-        pictures.append(Image.open(left["picture"]))
-    width, height = (max(sizes) + GAP for sizes in zip(*(p.size for p in pictures), strict=True))
-    columns = min(_COLUMNS.value, len(pictures))
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * width - GAP, rows * height - GAP), "white")
-    for i, picture in enumerate(pictures):
-        sheet.paste(picture, (i % columns * width, i // columns * height))
-    buffer = bytes_io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=90)
-    io.write_atomic(workdir / "gallery.jpg", buffer.getvalue())
+        pictures.append(("", Image.open(left["picture"]).convert("RGB")))
+    made = sheet.flow(pictures, _COLUMNS.value)
+    io.write_atomic(workdir / "gallery.jpg", sheet.encode(made, "JPEG", quality=90))
     return f"sheet: {workdir / 'gallery.jpg'}"
 
 

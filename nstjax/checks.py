@@ -14,6 +14,8 @@ _OF_THE_RUN = (
     "normalise",
     "seed",
     "init",
+    "max_evaluations",
+    "max_seconds",
     "stages",
 )
 
@@ -53,6 +55,8 @@ def values(config):
         "size": 1,
         "style_size": 0,
         "steps": 0,
+        "max_evaluations": 0,
+        "max_seconds": 0,
         "noise_scale": 0,
         "steps_per_call": 1,
         "log_every": 1,
@@ -62,7 +66,7 @@ def values(config):
     for key, least in at_least.items():
         if config[key] < least:
             raise UserError(f"{key} must be at least {least}; got {config[key]}")
-    for key, most in {"seed": 2**32 - 1, "steps": 2**31 - 1}.items():
+    for key, most in {"seed": 2**32 - 1, "steps": 2**31 - 1, "max_evaluations": 2**31 - 1}.items():
         if config[key] > most:
             raise UserError(f"{key} must be at most {most}; got {config[key]}")
     if config.learning_rate is not None and config.learning_rate < 0:

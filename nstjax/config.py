@@ -35,6 +35,8 @@ def default_config():
       calibrate: "" or what is divided by the norm of its gradient at a fixed picture, the content (else
         the style) under noise: the score of each of the "taps", or the sum over them of each of the
         "terms". A weight is then that norm, whatever the loss.
+      max_evaluations, max_seconds: no step is begun after so many evaluations of objective and gradient, or
+        seconds of steps (checked every `steps_per_call`; then no two runs are equal); 0 for no limit.
       stages: () or coarse-to-fine stages, each a dict of `size`, `steps` and whatever else differs.
       steps_per_call: steps in one compiled call: how often progress is shown.
     """
@@ -57,6 +59,8 @@ def default_config():
     config.noise_scale = 1 / 255
     config.seed = 0
     config.steps = 500
+    config.max_evaluations = 0
+    config.max_seconds = 0.0
     config.optimizer = "adam"
     config.optimizer_args = ml_collections.ConfigDict()
     config.learning_rate = config_dict.placeholder(float)

@@ -187,12 +187,7 @@ def make_stage(experiment, index, once=None):
     if experiment.content:
         references["content"] = [(jnp.asarray(io.resize(experiment.content.pixels, *shape)), 1.0)]
     if experiment.styles:
-        blend = config.style_weights or (1.0,) * len(experiment.styles)
-        references["style"] = [
-            (jnp.asarray(pixels), float(weight))
-            for picture, weight in zip(experiment.styles, blend, strict=True)
-            for pixels in style_pictures(picture, config)
-        ]
+        references["style"] = style_references(experiment, config)
     used = {reference: references[reference] for t in built for reference in t.references}
     per_tap = {
         name: tuple(term.weight * w for w in term.tap_weights) or term.weight
@@ -347,6 +342,16 @@ def _style_names(style):
     if Path(style).expanduser().is_file():
         return (style,)
     return tuple(filter(None, style.split(",")))
+
+
+def style_references(experiment, config):
+    """[(image [h, w, 3], blend weight), ...] of the styles and their copies, as `make_targets` takes them."""
+    blend = config.style_weights or (1.0,) * len(experiment.styles)
+    return [
+        (jnp.asarray(pixels), float(weight))
+        for picture, weight in zip(experiment.styles, blend, strict=True)
+        for pixels in style_pictures(picture, config)
+    ]
 
 
 def style_pictures(picture, config):

@@ -43,5 +43,5 @@ def needed(shape, params, taps, *, backward):
 @functools.cache
 def available():
     """Bytes of memory that the device has: its own, or the machine's."""
-    own = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    own = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return own or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

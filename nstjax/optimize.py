@@ -76,6 +76,9 @@ OPTIMIZERS = _public(lambda name, parameters: parameters[:1] == ["learning_rate"
 SCHEDULES = _public(lambda name, parameters: name.endswith("_schedule") and "scale_by" not in name)
 
 
+UNLIMITED = np.iinfo(np.int32).max
+
+
 class State(NamedTuple):
     """The loop between two steps; a pytree of arrays, and all that a checkpoint needs.
 
@@ -163,11 +166,11 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
       norms and, with L-BFGS, terms; the rows of the others hold NaN there.
     """
     numbers = state.step + jnp.arange(length)
-    return _scan(objective, plan, state, problem, learning_rate, numbers, stop)
+    return _scan(objective, plan, state, problem, learning_rate, numbers, stop, UNLIMITED)
 
 
 @functools.partial(jax.jit, static_argnames=("objective", "plan", "length"), donate_argnames=("states",))
-def run_lanes(objective, plan, states, shared, own, learning_rates, *, start, stop, length):
+def run_lanes(objective, plan, states, shared, own, learning_rates, budgets, *, start, stop, length):
     """`run_chunk` of several problems of one structure at once.
 
     Args:
@@ -176,6 +179,7 @@ def run_lanes(objective, plan, states, shared, own, learning_rates, *, start, st
       shared: the problem's arrays that all lanes share, None in the place of the others.
       own: the others, with a leading axis; None in the place of the shared ones.
       learning_rates: [lanes].
+      budgets: [lanes], evaluations after which a lane makes no more steps.
       start: the step that all lanes are at; one that failed stays where it did.
 
     Lanes that the local devices can share equally are divided among them.
@@ -186,9 +190,9 @@ def run_lanes(objective, plan, states, shared, own, learning_rates, *, start, st
     numbers = start + jnp.arange(length)
 
     def run(shared, numbers, stop, *arguments):
-        def lane(state, own, rate):
+        def lane(state, own, rate, budget):
             problem = jax.tree.map(lambda a, b: a if b is None else b, shared, own, is_leaf=_is_none)
-            return _scan(objective, plan, state, problem, rate, numbers, stop)
+            return _scan(objective, plan, state, problem, rate, numbers, stop, budget)
 
         if len(arguments[-1]) == 1:
             alone = lane(*jax.tree.map(lambda x: x[0], arguments))
@@ -201,9 +205,9 @@ def run_lanes(objective, plan, states, shared, own, learning_rates, *, start, st
     if len(devices) > 1 and len(learning_rates) % len(devices) == 0:
         mesh = jax.sharding.Mesh(np.array(devices), ("lanes",))
         all_of_it, lanes = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("lanes")
-        specs = (all_of_it,) * 3 + (lanes,) * 3
+        specs = (all_of_it,) * 3 + (lanes,) * 4
         run = jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=lanes, check_vma=False)
-    return run(shared, numbers, stop, states, own, learning_rates)
+    return run(shared, numbers, stop, states, own, learning_rates, budgets)
 
 
 def _is_none(x):
@@ -224,8 +228,8 @@ def stack_problems(problems):
     return shared, own
 
 
-def _scan(objective, plan, state, problem, learning_rate, numbers, stop):
-    """The steps of these numbers, as far as they are before `stop`."""
+def _scan(objective, plan, state, problem, learning_rate, numbers, stop, budget):
+    """The steps of these numbers that are before `stop` and begin with fewer evaluations than `budget`."""
     transformation = _transformation(plan, learning_rate)
 
     def total(image):
@@ -295,7 +299,8 @@ def _scan(objective, plan, state, problem, learning_rate, numbers, stop):
     def step(state, number):
         row = jax.eval_shape(advance, state, number)[1]
         row = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), row)
-        return lax.cond(number < stop, advance, lambda state, _: (state, row), state, number)
+        more = (number < stop) & (state.evaluations < budget)
+        return lax.cond(more, advance, lambda state, _: (state, row), state, number)
 
     return lax.scan(step, state, numbers)
 

@@ -11,6 +11,30 @@ from nstjax.vgg import TAPS, WIDTHS
 
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
+# The losses that compare with a style, to be compared with each other: as `style_term` binds them.
+STYLE_LOSSES = (
+    *("gram", "gram_l1_normalised", "covariance", "correlation", "mean_std", "moments_l1", "cmd"),
+    *("shifted_gram", "cross_gram", "wasserstein_gaussian", "histogram", "histogram_binned"),
+    *("sliced_wasserstein", "mmd_linear", "mmd_polynomial", "mmd_gaussian", "mmd_gaussian_paired"),
+    *("wct_distance", "relaxed_emd", "contextual", "mrf", "colour_histogram", "palette"),
+)
+# Hyper-parameters of those that have no default, or whose default is for another size of picture.
+_STYLE_ARGUMENTS = {"cross_gram": {"split": 2 / 3}, "shifted_gram": {"shifts": (2, 4, 8)}}
+# All pairs of positions are too many where features are fine; `contextual` says why not relu1_1.
+_STYLE_TAPS = {
+    "contextual": ("relu2_1", "relu3_1"),
+    "cross_gram": ("relu2_1+relu1_1", "relu3_1+relu2_1"),
+    "mmd_gaussian": ("relu3_1",),
+    "colour_histogram": ("image",),
+    "palette": ("image",),
+}
+
+
+def style_term(loss, blocks=5, **options):
+    """The term of one of `STYLE_LOSSES` at the taps where it is compared with the others."""
+    taps = _STYLE_TAPS.get(loss) or reached(STYLE_TAPS, blocks)
+    return term(loss, taps, **_STYLE_ARGUMENTS.get(loss, {}), **options)
+
 
 def reached(taps, blocks):
     """Those of the taps that weights of so many blocks reach, which end at relu3_4 or not at all.

@@ -17,11 +17,12 @@ def describe(inputs, command="", notes=()):
       command: the command line, for people.
       notes: lines about the inputs, for people.
     """
+    device = jax.local_devices()[0]
     return {
         "inputs": inputs,
         "notes": list(notes),
         "versions": {name: _version(name) for name in _PACKAGES},
-        "device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind} x {jax.device_count()}",
+        "device": f"{device.platform}: {device.device_kind} x {jax.local_device_count()}",
         "git_commit": _git_commit(),
         "command": command,
     }

@@ -11,10 +11,30 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
-from nstjax import io
+from nstjax import checkpoints, io
 from nstjax.errors import UserError
+
+
+def hold(path):
+    """Makes a folder where there is none and locks it, until the file that is returned is closed.
+
+    Raises:
+      UserError: where it cannot be written, or another process holds it.
+    """
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; expected a folder, or the name for one")
+    with io.writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / ".lock", "a")  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        if isinstance(error, BlockingIOError):
+            raise UserError(f"{path} is in use by another run; give this one another workdir") from None
+        raise UserError(f"cannot lock {path}: {error.strerror}; give another workdir") from None
+    return lock
 
 
 class RunFolder:
@@ -42,21 +62,11 @@ class RunFolder:
             another config or other inputs.
         """
         self.path = Path(path).expanduser().absolute()
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file; expected a folder, or the name for one")
         if any("\ud800" <= c <= "\udfff" for c in str(self.path)):
             raise UserError(
                 f"{self.path}: the name is not text, as checkpoints need it; give another workdir"
             )
-        with io.writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "a")  # noqa: SIM115
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{self.path} is in use by another run; give this one another workdir") from None
-        except OSError as error:
-            raise UserError(f"cannot lock {self.path}: {error.strerror}; give another workdir") from None
+        self._lock = hold(self.path)
         try:
             self._claim(config, provenance)
         except BaseException:
@@ -103,12 +113,9 @@ class RunFolder:
             if self._logs is not None:
                 os.fsync(self._logs.fileno())
                 size = self._logs.tell()
-        args = ocp.args.Composite(
-            state=ocp.args.StandardSave(state),
-            progress=ocp.args.JsonSave({**progress, "metrics_bytes": size, "sha256": _digest(state)}),
-        )
+        progress = {**progress, "metrics_bytes": size, "sha256": _digest(state)}
         try:
-            self._checkpoints().save(number, args=args)
+            self._checkpoints().save(number, args=checkpoints.Save(state, progress))
             self._checkpoints().wait_until_finished()
         except (OSError, ValueError) as error:
             raise UserError(f"cannot write {self.path / 'checkpoints'}: {_reason(error)}") from None
@@ -120,8 +127,7 @@ class RunFolder:
           UserError: where the checkpoint is damaged.
         """
         with self._restoring(number):
-            args = ocp.args.Composite(progress=ocp.args.JsonRestore())
-            return self._checkpoints().restore(number, args=args).progress
+            return self._checkpoints().restore(number, args=checkpoints.Restore())
 
     def restore(self, number, like):
         """The pytree saved as checkpoint `number`, with the structure and shapes of `like`.
@@ -130,9 +136,7 @@ class RunFolder:
           UserError: where the checkpoint is damaged.
         """
         with self._restoring(number):
-            abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-            args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-            state = self._checkpoints().restore(number, args=args).state
+            state = self._checkpoints().restore(number, args=checkpoints.Restore(like))
             if _digest(state) != self.progress(number)["sha256"]:
                 raise ValueError("its content is not what was saved")
             return state
@@ -186,9 +190,9 @@ class RunFolder:
     def _checkpoints(self):
         if self._manager is None:
             logging.getLogger("absl").setLevel(logging.CRITICAL)  # What it says is raised as well.
-            options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
             with io.writing(self.path / "checkpoints"):
-                self._manager = ocp.CheckpointManager(self.path / "checkpoints", options=options)
+                (self.path / "checkpoints").mkdir(exist_ok=True)
+                self._manager = checkpoints.manager(self.path / "checkpoints")
         return self._manager
 
 

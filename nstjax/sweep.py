@@ -1,10 +1,12 @@
 """The points of a sweep: settings of a config that differ in what is compared and are alike elsewhere."""
 
+import csv
 import dataclasses
 import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ml_collections
@@ -50,6 +52,40 @@ def factor(name, settings):
     else:
         labelled = [(_label(value), {name: value}) for value in settings]
     return [{name: Setting(label, values)} for label, values in labelled]
+
+
+def pairs(named):
+    """Points along a factor "pair": (content, style) each, "example:NAME" or a path."""
+
+    def short(name):
+        return Path(name.removeprefix("example:")).stem
+
+    settings = {}
+    for content, style in named:
+        label = f"{short(content)}+{short(style)}"
+        if label in settings:
+            raise UserError(f"two pairs of pictures are called {label}; rename a file")
+        settings[label] = {"content": content, "style": style}
+    return factor("pair", settings)
+
+
+def read_pairs(path):
+    """[(content, style), ...] of a file with a pair a line, separated by a comma.
+
+    Raises:
+      UserError: where it cannot be read, or a line holds something else.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(map(str.strip, row))]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"pairs {path}: {getattr(error, 'strerror', None) or 'not a text'}") from None
+    for row in rows:
+        if len(row) != 2 or not all(row):
+            raise UserError(f"pairs {path}: expected a content and a style a line; got {','.join(row)!r}")
+    if not rows:
+        raise UserError(f"pairs {path}: holds no pairs; expected a content and a style a line")
+    return [tuple(row) for row in rows]
 
 
 def fixed(key, value):
@@ -134,6 +170,27 @@ def _check_pairing(sweep):
     for point in sweep.points:
         if repeat_of(sweep, point) not in there:
             raise UserError(f"the point {name(point)} has no baseline at the same {', '.join(sweep.repeats)}")
+
+
+def plan(sweep, title, command):
+    """What a report needs to know of a sweep, a dict for JSON.
+
+    Returns:
+      {"title", "command", "factors": [{"name", "labels", "role": "compared" or "repeat", "seed": whether it
+      sets the seed alone}], "baseline": {factor: label}, "points": {name: {factor: label}}}: of the factors
+      that are compared or repeated.
+    """
+
+    def described(key, role):
+        settings = list({str(point[key]): point[key] for point in sweep.points}.values())
+        seed = all(set(setting.values) == {"seed"} for setting in settings)
+        return {"name": key, "labels": [str(s) for s in settings], "role": role, "seed": seed}
+
+    factors = [described(key, "compared") for key in sweep.baseline]
+    factors += [described(key, "repeat") for key in sweep.repeats]
+    points = {name(p): {f["name"]: str(p[f["name"]]) for f in factors} for p in sweep.points}
+    heads = {"title": title, "command": command, "factors": factors, "baseline": dict(sweep.baseline)}
+    return heads | {"points": points}
 
 
 def repeat_of(sweep, point):

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import tqdm
+from jax.experimental import multihost_utils
 
 from nstjax import experiment as experiments
 from nstjax import io, memory, run
@@ -31,41 +33,93 @@ class Summary(NamedTuple):
     failed: dict[str, str]
 
 
-def run_points(configs, workdir, *, at_most=16, command=""):
-    """Runs what is not finished yet of the points of a sweep, each into a run folder of its own.
-
-    A batch of points is one compiled program, in a folder `unfinished/` that a killed sweep goes on with.
-    A run folder is written as a whole. A point that fails has `failed.json` in the place of `image.png`.
+def load(configs, workdir):
+    """The points of a sweep as experiments, and what is wrong with any of them before one is run.
 
     Args:
       configs: {name: ConfigDict}, from `sweep.configs`.
-      workdir: of the sweep; the run folders are in `points/`.
-      at_most: how many points to run together.
-      command: the command line, for provenance.
+      workdir: path of the sweep.
 
     Returns:
-      A `Summary`.
+      {name: `Experiment`}; they share pictures and weight sets.
 
     Raises:
-      UserError: for a point that cannot be run, before any is; or a workdir that holds another sweep.
+      UserError: for a point that cannot be run, and a workdir that holds another sweep.
     """
-    workdir, once = Path(workdir).expanduser().absolute(), experiments.Once()
-    points = {}
+    once, points = experiments.Once(), {}
     for name, config in configs.items():
         try:
             points[name] = experiments.load(config, once)
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
-    for name, point in points.items():
         there = workdir / "points" / name / "config.json"
-        if there.exists() and io.read_json(there) != json.loads(json.dumps(point.config)):
+        if there.exists() and io.read_json(there) != json.loads(json.dumps(points[name].config)):
             raise UserError(
                 f"{there.parent} holds a point with another config; give the sweep another workdir"
             )
-    for names in _batches(points, workdir, at_most):
-        _run_batch({name: points[name] for name in names}, workdir, command)
-    shutil.rmtree(workdir / "unfinished", ignore_errors=True)
+    return points
+
+
+def run_points(points, workdir, *, at_most=16, command=""):
+    """Runs what is not finished yet of the points of a sweep, each into a run folder of its own.
+
+    A batch of points is one compiled program, in a folder `unfinished/` that a killed sweep goes on with.
+    A run folder is written as a whole. A point that fails has `failed.json` in the place of `image.png`.
+    Of several processes of `jax.distributed`, each runs its share on its own devices; all see one workdir.
+
+    Args:
+      points: {name: `Experiment`}, from `load`.
+      workdir: path of the sweep; the run folders are in `points/`. The caller holds it.
+      at_most: how many points to run together.
+      command: the command line, for provenance.
+
+    Returns:
+      A `Summary`.
+    """
+    process, processes = jax.process_index(), jax.process_count()
+    batches = _batches(points, workdir, at_most, processes)
+    everyone("the points are divided")
+    if process == 0:
+        _remove_stale(workdir, batches)
+    bar = tqdm.tqdm(total=len(points), disable=None, unit="point", position=1, leave=False)
+    with bar:
+        bar.update(len(points) - sum(map(len, batches)))
+        for names in batches[process::processes]:
+            bar.set_postfix_str(names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
+            _run_batch({name: points[name] for name in names}, workdir, command)
+            bar.update(len(names))
+    everyone("the points are run")
+    if process == 0:
+        shutil.rmtree(workdir / "unfinished", ignore_errors=True)
     return summary(points, workdir)
+
+
+def write_plan(plan, workdir):
+    """Writes `sweep.json` (`sweep.plan`), which may add points to the one that is there.
+
+    Raises:
+      UserError: where another sweep is there.
+    """
+    path = workdir / "sweep.json"
+    if path.exists():
+        before = io.read_json(path)
+        names = [[(f["name"], f["role"]) for f in each["factors"]] for each in (before, plan)]
+        if names[0] != names[1] or before["baseline"] != plan["baseline"]:
+            raise UserError(
+                f"{workdir} holds another sweep, {before['title']}; give this one another workdir"
+            )
+    io.write_json(path, plan)
+
+
+def share(points):
+    """The points that this process takes, of those of `jax.distributed`."""
+    return {name: points[name] for name in [*points][jax.process_index() :: jax.process_count()]}
+
+
+def everyone(reached):
+    """Waits until every process has come so far."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(reached)
 
 
 def summary(names, workdir):
@@ -76,23 +130,28 @@ def summary(names, workdir):
     return Summary(finished, {name: io.read_json(path)["reason"] for name, path in failed.items()})
 
 
-def _batches(points, workdir, at_most):
+def _batches(points, workdir, at_most, processes):
     """Names of points to run together: first what was begun, then the rest by structure."""
     waiting = [name for name in points if not (workdir / "points" / name).exists()]
+    batches, alike = [], {}
     for folder in sorted((workdir / "unfinished").glob("batch-*/config.json")):
         names = list(io.read_json(folder))
         if set(names) & set(waiting) and set(names) <= set(points):
             waiting = [name for name in waiting if name not in names]
-            yield names
-        else:
-            shutil.rmtree(folder.parent)
-    alike = {}
+            batches.append(names)
     for name in waiting:
         alike.setdefault(_structure(points[name]), []).append(name)
     for names in alike.values():
-        count = max(1, min(at_most, _room(points[names[0]])))
-        for i in range(0, len(names), count):
-            yield names[i : i + count]
+        count = max(1, min(at_most, _room(points[names[0]]), -(-len(names) // processes)))
+        batches += [names[i : i + count] for i in range(0, len(names), count)]
+    return batches
+
+
+def _remove_stale(workdir, batches):
+    """Removes what was begun and is in no batch any more."""
+    for folder in (workdir / "unfinished").glob("*"):
+        if not (folder / "config.json").exists() or list(io.read_json(folder / "config.json")) not in batches:
+            shutil.rmtree(folder)
 
 
 def _run_batch(points, workdir, command):
@@ -122,7 +181,7 @@ def _run_batch(points, workdir, command):
             continue
         of_lane = [{k: v for k, v in row.items() if k != "lane"} for row in rows if row.get("lane", i) == i]
         picture = io.encode_png(outcome.image, points[name].label)
-        files = {"weights.json": outcome.weights, "image.png": picture}
+        files = {"weights.json": outcome.weights, "cost.json": outcome.cost, "image.png": picture}
         if outcome.reason:
             files = {"failed.json": {"reason": outcome.reason}, "last_good.png": picture}
         _write(points, name, provenances, workdir, files, of_lane)

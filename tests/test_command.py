@@ -170,14 +170,6 @@ def test_other_ends_are_one_line_too(drive, tmp_path, error, status, line):
     assert drive(f"--workdir={tmp_path}", main=main) == (status, "", line)
 
 
-def test_only_what_is_known_to_be_noise_is_dropped():
-    passed_on = []
-    for message in ("Event loop is closed", "a bug"):
-        fault = types.SimpleNamespace(exc_value=RuntimeError(message))
-        command._unraisable(fault, then=passed_on.append)
-    assert [str(fault.exc_value) for fault in passed_on] == ["a bug"]
-
-
 def test_memory_is_counted_by_hand():
     params = {"conv1_1": {"bias": np.zeros(4)}, "conv1_2": {"bias": np.zeros(6)}}
     params |= {"conv2_1": {"bias": np.zeros(8)}, "conv2_2": {"bias": np.zeros(99)}}

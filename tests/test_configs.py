@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import experiment, io, run, vgg
+from nstjax import experiment, io, run, sweep, sweeprun, vgg
 from nstjax.errors import UserError
 from nstjax.moments import gram_matrix
 from nstjax.runfolder import RunFolder
@@ -52,6 +52,36 @@ def test_a_config_has_its_command_in_its_docstring_and_is_locked(name):
     assert config(name).is_locked
     with pytest.raises(AttributeError):
         config(name).stpes = 3
+
+
+SWEEPS = [path.stem for path in CONFIGS if "def get_sweep" in path.read_text()]
+
+
+@pytest.mark.parametrize("arg", [None, "blocks=3", "smoke"])
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_point_of_a_sweep_can_be_run(name, arg, tmp_path):
+    if name == "demo_sweep" and arg == "blocks=3":
+        pytest.skip("it is for mini")
+    planned = module(name).get_sweep(arg)
+    points = sweeprun.load(sweep.configs(config(name, arg), planned), tmp_path)
+    assert len(points) == len(planned.points) >= 2
+    assert sum(sweep.is_baseline(planned, point) for point in planned.points) * 2 <= len(points)
+
+
+@pytest.mark.parametrize("name", ["showdown", "layers", "pooling_init", "optimizers"])
+def test_pairs_of_a_file_take_the_place_of_the_examples(name, tmp_path):
+    (tmp_path / "pairs.csv").write_text("a.jpg, b.png\n\nexample:chelsea,example:mosaic\n")
+    planned = module(name).get_sweep(f"pairs={tmp_path}/pairs.csv")
+    assert {str(point["pair"]) for point in planned.points} == {"a+b", "chelsea+mosaic"}
+    for text, reason in (
+        ("a.jpg\n", "expected a content and a style a line; got 'a.jpg'"),
+        ("", "holds no p"),
+    ):
+        (tmp_path / "pairs.csv").write_text(text)
+        with pytest.raises(UserError, match=reason):
+            module(name).get_sweep(f"pairs={tmp_path}/pairs.csv")
+    with pytest.raises(UserError, match=r"pairs nowhere\.csv: No such file"):
+        module(name).get_sweep("pairs=nowhere.csv")
 
 
 def test_gatys2016_holds_the_numbers_of_its_sources():

@@ -38,7 +38,8 @@ MAY_IMPORT = {
     },
     "regions.py": {"jax", "nstjax.io", "nstjax.masks", "nstjax.objective", "nstjax.errors"},
     "io.py": {"numpy", "PIL", "nstjax.errors"},
-    "runfolder.py": {"jax", "numpy", "orbax", "nstjax.io", "nstjax.errors"},
+    "runfolder.py": {"jax", "numpy", "nstjax.checkpoints", "nstjax.io", "nstjax.errors"},
+    "checkpoints.py": {"jax", "numpy", "orbax"},
     "experiment.py": {
         *("jax", "nstjax.io", "nstjax.regions", "nstjax.terms", "nstjax.vgg", "nstjax.weights"),
         *("nstjax.checks", "nstjax.memory", "nstjax.errors", "nstjax.objective", "nstjax.optimize"),
@@ -50,7 +51,7 @@ MAY_IMPORT = {
     },
     "sweep.py": {"ml_collections", "nstjax.errors"},
     "sweeprun.py": {
-        *("jax", "nstjax.experiment", "nstjax.io", "nstjax.memory", "nstjax.run", "nstjax.objective"),
+        *("jax", "tqdm", "nstjax.experiment", "nstjax.io", "nstjax.memory", "nstjax.run", "nstjax.objective"),
         *("nstjax.errors", "nstjax.runfolder"),
     },
     "provenance.py": {"jax"},
@@ -70,6 +71,18 @@ MAY_IMPORT = {
         *("jax", "numpy", "nstjax.distill", "nstjax.losses", "nstjax.objective", "nstjax.optimize"),
     },
     "metrics.py": {"jax"},
+    "scoring.py": {
+        *("jax", "ml_collections", "PIL", "nstjax.experiment", "nstjax.io", "nstjax.metrics"),
+        *("nstjax.presets", "nstjax.terms", "nstjax.config", "nstjax.objective"),
+    },
+    "results.py": {"numpy", "nstjax.io", "nstjax.statistics"},
+    "page.py": set(),
+    "sheet.py": {"PIL"},
+    "sweepreport.py": {
+        *("PIL", "nstjax.io", "nstjax.page", "nstjax.results", "nstjax.scoring", "nstjax.sheet"),
+        "nstjax.errors",
+    },
+    "statistics.py": {"numpy"},
     "report.py": {"numpy", "matplotlib", "PIL", "nstjax.io"},
     "__init__.py": set(),
 }

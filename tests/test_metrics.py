@@ -1,8 +1,192 @@
-"""Measures of finished pictures, by hand."""
+"""Measures of finished pictures: by hand, and beside scikit-image and SciPy."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
+import scipy.ndimage
+import scipy.stats
+from skimage.filters import sobel
+from skimage.metrics import structural_similarity
 
 from nstjax import metrics
+
+# Every measure as a function of a picture and a reference of its size.
+MEASURES = {
+    "ssim": metrics.ssim,
+    "edge_ssim": metrics.edge_ssim,
+    "high_frequency": lambda x, reference: metrics.high_frequency(x),
+    "saturation": lambda x, reference: metrics.saturation(x),
+    "clipped": lambda x, reference: metrics.clipped(x),
+    "colour_gaps": metrics.colour_gaps,
+}
+SIZES = [(1, 1), (3, 2), (10, 14)]
+each = pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+
+
+def picture(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(size=(*shape, 3)).astype(np.float32)
+
+
+def grey(values):
+    return np.repeat(np.asarray(values, np.float32)[..., None], 3, axis=-1)
+
+
+def some(*size):
+    """Pictures and references: random, a constant, black."""
+    constant, black = np.full((*size, 3), 0.25, np.float32), np.zeros((*size, 3), np.float32)
+    return np.stack([picture(*size), constant, black]), np.stack([picture(*size, seed=1)] * 2 + [black])
+
+
+def skimage_ssim(x, reference):
+    """In float64, of arrays [h, w], as Wang et al. have it."""
+    return structural_similarity(
+        *(np.asarray(a, np.float64) for a in (x, reference)),
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=1,
+    )
+
+
+def luminance(x):
+    return np.asarray(x, np.float64) @ [0.299, 0.587, 0.114]
+
+
+@pytest.mark.parametrize(
+    "noise, brightness", [(1.0, 0.0), (0.05, 0.5), (0.05, 0.95), (0.01, 0.98), (0.01, 0.0)]
+)
+def test_structural_similarities_are_those_of_scikit_image(noise, brightness):
+    x, reference = (brightness + noise * picture(40, 33, seed=seed) for seed in (1, 2))
+    reference = reference * np.linspace(0.2, 1, 33, dtype=np.float32)[:, None]
+    ours = metrics.ssim(x, reference), metrics.edge_ssim(x, reference)
+    theirs = skimage_ssim(luminance(x), luminance(reference))
+    # scikit-image divides the magnitude by sqrt(2)
+    edges = skimage_ssim(*(np.sqrt(2) * sobel(luminance(a)) for a in (x, reference)))
+    np.testing.assert_allclose(ours, (theirs, edges), atol=1e-5)
+
+
+def test_structural_similarity_of_constants_is_of_their_means():
+    value = metrics.ssim(grey(np.full((12, 12), 0.2)), grey(np.full((12, 12), 0.8)))
+    np.testing.assert_allclose(value, (2 * 0.16 + 1e-4) / (0.04 + 0.64 + 1e-4), rtol=1e-5)
+
+
+def test_a_picture_smaller_than_the_window_has_a_smaller_window():
+    one, other = grey([[0.2]]), grey([[0.8]])
+    np.testing.assert_allclose(metrics.ssim(one, other), (0.32 + 1e-4) / (0.68 + 1e-4), rtol=1e-5)
+    # of two pixels [0, 1] and [1, 0], under one window: means 1/2, variances 1/4, covariance -1/4
+    ends = np.array([[0.0, 1.0]])
+    wanted = (-2 * 0.25 + 9e-4) / (2 * 0.25 + 9e-4)
+    np.testing.assert_allclose(metrics.ssim(grey(ends), grey(1 - ends)), wanted, rtol=1e-5)
+
+
+def test_opposite_structure_is_negative():
+    x = picture(10, 14)
+    assert metrics.ssim(x, 1 - x) < -0.8
+    np.testing.assert_allclose(metrics.edge_ssim(x, 1 - x), 1, rtol=1e-5)
+
+
+def test_edges_of_a_step_have_its_height():
+    step = grey(np.repeat([[0.0, 0.0, 1.0, 1.0]], 4, axis=0))
+    flat = np.zeros((4, 4, 3), np.float32)
+    # magnitudes 0 1 1 0, under a window of 4 taps of sigma 1.5 along the row
+    taps = np.exp(-np.square([1.5, 0.5, 0.5, 1.5]) / 1.5**2 / 2)
+    mean = taps[1:3].sum() / taps.sum()
+    wanted = 1e-4 / (mean**2 + 1e-4) * 9e-4 / (mean - mean**2 + 9e-4)
+    np.testing.assert_allclose(metrics.edge_ssim(step, flat), wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cycles", [1, 6, 12, 30])
+def test_what_of_a_wave_counts_as_high_frequency(cycles):
+    """Of a cosine that mirrored borders continue, a Gaussian leaves exp(-(sigma omega)^2 / 2)."""
+    size, omega = 64, np.pi * cycles / 64
+    wave = np.cos(omega * (np.arange(size) + 0.5))
+    taken = 0.4 / np.sqrt(2) * (1 - np.exp(-((2 * omega) ** 2) / 2))
+    x = grey(np.broadcast_to(0.5 + 0.4 * wave, (9, size)))
+    # the Gaussian is cut at 4 sigma and read at whole pixels
+    np.testing.assert_allclose(metrics.high_frequency(x), taken, atol=2e-4)
+    np.testing.assert_allclose(metrics.high_frequency(x.swapaxes(0, 1)), taken, atol=2e-4)
+
+
+def test_high_frequency_is_what_scipy_blurs_away():
+    for x in (picture(10, 14), picture(3, 2)):
+        y = luminance(x)
+        wanted = np.sqrt(np.mean((y - scipy.ndimage.gaussian_filter(y, 2)) ** 2))
+        np.testing.assert_allclose(metrics.high_frequency(x), wanted, rtol=1e-5)
+
+
+def test_saturation_by_hand():
+    x = jnp.array([[[1, 0, 0], [1, 1, 0]], [[0.25, 0.25, 0.25], [0.1, 0.2, 0.4]]])
+    np.testing.assert_allclose(metrics.saturation(x), (1 + 1 + 0 + 0.3) / 4, rtol=1e-6)
+    np.testing.assert_allclose(metrics.saturation(1 - x[..., ::-1]), metrics.saturation(x), rtol=1e-6)
+
+
+def test_clipped_are_the_ends_of_eight_bits():
+    codes = np.arange(256, dtype=np.float32) / 255
+    assert metrics.clipped(grey(codes[None])) == 2 / 256
+    just = np.float32([-1, 0.0019, 0.0020, 0.9980, 0.9981, 2])
+    assert metrics.clipped(grey(just[None])) == 4 / 6
+
+
+def test_colour_gaps_by_hand():
+    style = picture(20, 30)
+    gaps = metrics.colour_gaps(style / 2 + np.float32([0, 0.25, 0.5]), style)
+    shift = np.array([0, 0.25, 0.5]) - style.mean((0, 1)) / 2
+    np.testing.assert_allclose(gaps["mean"], np.sqrt(np.mean(shift**2)), rtol=1e-5)
+    np.testing.assert_allclose(gaps["deviation"], np.sqrt(np.mean(style.var((0, 1)))) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [((20, 30), (20, 30)), ((1, 1), (7, 5)), ((150, 140), (99, 101))])
+def test_wasserstein_distance_is_scipys(sizes):
+    x, style = picture(*sizes[0]) ** 2, np.round(255 * picture(*sizes[1], seed=1)) / 255
+    pairs = zip(x.reshape(-1, 3).T, style.reshape(-1, 3).T, strict=True)
+    wanted = np.mean([scipy.stats.wasserstein_distance(*pair) for pair in pairs])
+    np.testing.assert_allclose(metrics.colour_gaps(x, style)["wasserstein"], wanted, rtol=1e-5)
+
+
+def test_colours_do_not_depend_on_where_they_lie_or_how_often_the_picture_is_repeated():
+    x, style = picture(6, 5), picture(8, 3, seed=1)
+    moved = np.tile(x[::-1].transpose(1, 0, 2), (2, 3, 1))
+    for name, gap in metrics.colour_gaps(moved, style).items():
+        np.testing.assert_allclose(gap, metrics.colour_gaps(x, style)[name], rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_picture_is_like_itself(size):
+    flat = {value: np.full((*size, 3), value, np.float32) for value in (0.0, 0.3, 1.0)}
+    for x in (picture(*size), *flat.values()):
+        np.testing.assert_allclose([metrics.ssim(x, x), metrics.edge_ssim(x, x)], 1, rtol=1e-6)
+        gaps = metrics.colour_gaps(x, x[::-1, ::-1])
+        np.testing.assert_allclose(list(gaps.values()), 0, atol=1e-6)
+    for value, x in flat.items():
+        np.testing.assert_allclose([metrics.high_frequency(x), metrics.saturation(x)], 0, atol=1e-6)
+        assert metrics.clipped(x) == (value != 0.3)
+
+
+@each
+@pytest.mark.parametrize("size", SIZES)
+def test_finite_in_float32_and_the_same_under_jit_and_vmap(measure, size):
+    x, reference = some(*size)
+    loop = [measure(*both) for both in zip(x, reference, strict=True)]
+    assert {leaf.dtype for leaf in jax.tree.leaves(loop)} == {np.dtype("float32")}
+    loop = jax.tree.map(lambda *leaves: np.stack(leaves), *loop)
+    assert np.isfinite(jax.tree.leaves(loop)).all()
+    at_once = jax.jit(jax.vmap(measure))(x, reference)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), at_once, loop)
+
+
+@each
+def test_gradients_are_finite(measure):
+    slope = jax.grad(lambda *both: sum(jax.tree.leaves(measure(*both))))
+    assert np.isfinite(jax.jit(jax.vmap(slope))(*some(3, 2))).all()
+
+
+@pytest.mark.parametrize("measure", [metrics.ssim, metrics.edge_ssim])
+def test_shapes_are_checked(measure):
+    with pytest.raises(ValueError, match=r"one shape; got \(4, 4, 3\) and \(4, 5, 3\)"):
+        measure(picture(4, 4), picture(4, 5))
+    with pytest.raises(ValueError, match=r"a picture must be \[h, w, 3\]; got \[4, 4, 1\]"):
+        measure(*[picture(4, 4)[..., :1]] * 2)
 
 
 def test_gaps_are_in_units_of_the_references_deviations():

@@ -68,7 +68,11 @@ def test_a_cross_gram_is_a_block_of_the_gram_of_both_layers():
     np.testing.assert_allclose(losses.cross_gram(split=2).target(x), whole[:2, 2:], rtol=1e-5)
     blocks = [(losses.gram().target(x) - losses.gram().target(s))[:2, 2:]]
     np.testing.assert_allclose(value(losses.cross_gram(split=2), x, s), np.square(blocks).mean(), rtol=1e-5)
-    with pytest.raises(ValueError, match="split must be below the number of channels, 5; got 5"):
-        losses.cross_gram(split=5).target(x)
-    with pytest.raises(ValueError, match="split must be at least 1; got 0"):
+    np.testing.assert_array_equal(
+        losses.cross_gram(split=0.4).target(x), losses.cross_gram(split=2).target(x)
+    )
+    for split in (5, 0.95):
+        with pytest.raises(ValueError, match=f"split must leave some of 5 channels on both .*; got {split}"):
+            losses.cross_gram(split=split).target(x)
+    with pytest.raises(ValueError, match="split must be above 0; got 0"):
         losses.cross_gram(split=0)

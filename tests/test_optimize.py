@@ -243,12 +243,13 @@ def test_lanes_are_single_runs(optimizer, rate, compilations):
     shared, own = optimize.stack_problems([(params, targets, each, key) for each in many])
     assert len(jax.tree.leaves(own)) == len(jax.tree.leaves(weights))
     rates = rate * jnp.array([1.0, 0.5, 0.25])
+    unlimited = np.full(3, optimize.UNLIMITED)
 
     def lanes():
         states = jax.vmap(lambda _: optimize.initial_state(plan, image))(jnp.arange(3))
         for start, stop in ((0, 4), (4, 7)):
             states, rows = optimize.run_lanes(
-                objective, plan, states, shared, own, rates, start=start, stop=stop, length=4
+                objective, plan, states, shared, own, rates, unlimited, start=start, stop=stop, length=4
             )
         return states, rows
 
@@ -271,10 +272,29 @@ def test_a_lane_that_fails_leaves_the_others_alone():
     bad = jax.tree.map(lambda w: jnp.nan * w, weights)
     states = jax.vmap(lambda _: optimize.initial_state(Plan(), image))(jnp.arange(2))
     shared, own = optimize.stack_problems([(params, targets, w, key) for w in (weights, bad)])
+    rates, budgets = jnp.array([0.05, 0.05]), np.full(2, optimize.UNLIMITED)
     states, _ = optimize.run_lanes(
-        objective, Plan(), states, shared, own, jnp.array([0.05, 0.05]), start=0, stop=5, length=5
+        objective, Plan(), states, shared, own, rates, budgets, start=0, stop=5, length=5
     )
     assert states.failed.tolist() == [False, True] and states.step.tolist() == [5, 0]
     np.testing.assert_array_equal(states.image[1], image)
     alone, _ = minimise(Plan(), 5)
+    np.testing.assert_allclose(states.image[0], alone.image, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_budget_of_evaluations_ends_a_lane(optimizer):
+    plan = Plan(optimizer=optimizer)
+    objective, image, problem = small_problem()
+    shared, own = optimize.stack_problems([problem] * 2)
+    states = jax.vmap(lambda _: optimize.initial_state(plan, image))(jnp.arange(2))
+    rates, budgets = jnp.full(2, 0.05), np.array([3, optimize.UNLIMITED])
+    states, rows = optimize.run_lanes(
+        objective, plan, states, shared, own, rates, budgets, start=0, stop=8, length=8
+    )
+    ended = int(states.step[0])
+    assert ended < states.step[1] == 8
+    # It ends with the step that reaches the budget, and no later.
+    assert states.evaluations[0] >= 3 > rows["evaluations"][0][ended - 1]
+    alone, _ = minimise(plan, ended)
     np.testing.assert_allclose(states.image[0], alone.image, atol=1e-4)

@@ -1,7 +1,9 @@
 """Sweeps: points and what is wrong with them; points run together are runs of their own."""
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import run, sweep, sweeprun
+from nstjax import presets, run, runfolder, sweep, sweeprun
 from nstjax.config import default_config, term
 from nstjax.errors import UserError
 
@@ -30,6 +32,10 @@ def config():
 def two_by_two():
     points = sweep.product(sweep.factor("terms.style.weight", (1.0, 30.0)), sweep.factor("seed", (0, 1)))
     return sweep.Sweep(points, baseline={"terms.style.weight": "1.0"}, repeats=("seed",))
+
+
+def run_points(configs, workdir, **options):
+    return sweeprun.run_points(sweeprun.load(configs, workdir), workdir, **options)
 
 
 def test_points_combine():
@@ -95,7 +101,7 @@ def test_points_are_compared_at_the_same_repeats_or_refused():
 def done(tmp_path_factory):
     """The folder of a finished sweep."""
     workdir = tmp_path_factory.mktemp("sweep")
-    stand = sweeprun.run_points(sweep.configs(config(), two_by_two()), workdir, command="this")
+    stand = run_points(sweep.configs(config(), two_by_two()), workdir, command="this")
     assert len(stand.finished) == 4 and not stand.failed and not (workdir / "unfinished").exists()
     return workdir
 
@@ -134,7 +140,7 @@ def test_weights_seeds_and_rates_compile_once(tmp_path, compilations):
         )
         planned = sweep.Sweep(points, {"terms.style.weight": str(weights[0]), "learning_rate": "0.01"})
         with compilations() as seen:
-            sweeprun.run_points(sweep.configs(config(), planned), tmp_path / str(weights[0]))
+            run_points(sweep.configs(config(), planned), tmp_path / str(weights[0]))
         return len(seen)
 
     count((1.0, 2.0))
@@ -151,14 +157,14 @@ def test_finished_points_are_not_run_again_and_others_join(done, monkeypatch):
     planned = two_by_two()
     more = sweep.product(sweep.factor("terms.style.weight", (7.0,)), sweep.factor("seed", (0, 1)))
     planned = sweep.Sweep([*planned.points, *more], planned.baseline, planned.repeats)
-    sweeprun.run_points(sweep.configs(config(), planned), done, at_most=1)
+    run_points(sweep.configs(config(), planned), done, at_most=1)
     assert ran == [["weight=7.0,seed=0"], ["weight=7.0,seed=1"]]
     assert before == {p: p.stat().st_mtime_ns for p in before}
     other = config().copy_and_resolve_references()
     other.unlock()
     other.steps = 2
     with pytest.raises(UserError, match=r"weight=1\.0,seed=0 holds a point with another config"):
-        sweeprun.run_points(sweep.configs(other, planned), done)
+        run_points(sweep.configs(other, planned), done)
 
 
 def test_a_point_that_fails_leaves_the_others_alone(tmp_path):
@@ -166,11 +172,11 @@ def test_a_point_that_fails_leaves_the_others_alone(tmp_path):
     wild = config().copy_and_resolve_references()
     wild.unlock()
     wild.project = False
-    stand = sweeprun.run_points(sweep.configs(wild, planned), tmp_path)
+    stand = run_points(sweep.configs(wild, planned), tmp_path)
     assert stand.finished == ("learning_rate=0.01",)
     assert stand.failed["learning_rate=1e+38"].startswith("stopped at step 1: ")
     assert (tmp_path / "points" / "learning_rate=1e+38" / "last_good.png").exists()
-    assert sweeprun.run_points(sweep.configs(wild, planned), tmp_path) == stand
+    assert run_points(sweep.configs(wild, planned), tmp_path) == stand
 
 
 def test_too_little_memory_for_many_is_tried_with_fewer(tmp_path, monkeypatch):
@@ -183,7 +189,7 @@ def test_too_little_memory_for_many_is_tried_with_fewer(tmp_path, monkeypatch):
         return together(lanes, folder)
 
     monkeypatch.setattr(run, "run", small)
-    stand = sweeprun.run_points(sweep.configs(config(), two_by_two()), tmp_path)
+    stand = run_points(sweep.configs(config(), two_by_two()), tmp_path)
     assert tried == [4, 2, 1, 1, 2, 1, 1] and len(stand.finished) == 4
 
 
@@ -201,7 +207,12 @@ def by_one_device(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("driven")
     out, err = (process := driver(workdir)).communicate(timeout=300)
     assert process.returncode == 0, err
-    assert out == f"finished: 2 points in {workdir}/points\n"
+    assert out.startswith(f"finished: 2 points\npage: {workdir}/index.html\n")
+    measured = json.loads((next((workdir / "points").iterdir()) / "measures.json").read_text())
+    assert set(measured["losses"]) == set(presets.STYLE_LOSSES)
+    assert all(value is not None for value in measured["picture"].values())
+    plan = json.loads((workdir / "sweep.json").read_text())
+    assert "--config.size=16" in plan["command"] and "--only" not in plan["command"]
     return workdir
 
 
@@ -209,7 +220,7 @@ def test_failed_points_are_the_exit_status(by_one_device, tmp_path):
     _, err = (
         process := driver(tmp_path, "--config.learning_rate=1e38", "--config.project=False")
     ).communicate()
-    assert process.returncode == 1
+    assert process.returncode == 1 and (tmp_path / "index.html").exists()
     assert "error: 2 of 2 points failed; weight=1.0,pair=coffee+brushwork: stopped at step 1: " in err
     config = ROOT / "configs" / "demo.py"
     line = [sys.executable, "-m", "experiments.sweep", f"--config={config}", f"--workdir={tmp_path}"]
@@ -219,7 +230,7 @@ def test_failed_points_are_the_exit_status(by_one_device, tmp_path):
 
 @pytest.mark.parametrize("devices", [4, pytest.param(8, marks=pytest.mark.slow)])
 def test_several_devices_make_what_one_makes(by_one_device, tmp_path, devices):
-    _, err = (process := driver(tmp_path, devices=devices)).communicate(timeout=300)
+    _, err = (process := driver(tmp_path, "--nomeasure", devices=devices)).communicate(timeout=300)
     assert process.returncode == 0, err
     for there in (by_one_device / "points").iterdir():
         assert np.abs(pixels(there) - pixels(tmp_path / "points" / there.name)).max() <= 1
@@ -229,18 +240,57 @@ def kills(by_one_device, tmp_path, times, seed):
     """A sweep killed at random moments goes on; what was finished stays as it was."""
     rng, finished = np.random.default_rng(seed), {}
     for _ in range(times):
-        process = driver(tmp_path, "--at_most=1")
+        process = driver(tmp_path, "--at_most=1", "--nomeasure")
         time.sleep(rng.uniform(2, 14))
         process.kill()
         process.communicate()
         now = {p: p.stat().st_mtime_ns for p in tmp_path.glob("points/*/image.png")}
         assert finished.items() <= now.items()
         finished = now
-    _, err = (process := driver(tmp_path, "--at_most=1")).communicate(timeout=300)
+    _, err = (process := driver(tmp_path, "--at_most=1", "--nomeasure")).communicate(timeout=300)
     assert process.returncode == 0, err
     assert finished.items() <= {p: p.stat().st_mtime_ns for p in tmp_path.glob("points/*/image.png")}.items()
     for there in (by_one_device / "points").iterdir():
         assert np.abs(pixels(there) - pixels(tmp_path / "points" / there.name)).max() <= 1
+
+
+def test_two_processes_share_the_points(by_one_device, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    flags = ("--nomeasure", "--distributed", f"--coordinator=localhost:{port}", "--processes=2")
+    both = [driver(tmp_path, *flags, f"--process={i}") for i in range(2)]
+    ended = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], ended
+    assert not (tmp_path / "unfinished").exists()
+    names = [there.name for there in (by_one_device / "points").iterdir()]
+    assert sorted(names) == sorted(there.name for there in (tmp_path / "points").iterdir())
+    ran_by = []
+    for name in names:
+        alone, shared = (folder / "points" / name for folder in (by_one_device, tmp_path))
+        assert np.abs(pixels(alone) - pixels(shared)).max() <= 1
+        ran_by.append(json.loads((shared / "provenance.json").read_text())["command"].split()[-1])
+    assert sorted(ran_by) == ["--process=0", "--process=1"]
+
+
+def test_one_point_alone_by_its_name(by_one_device, tmp_path):
+    name = sorted(there.name for there in (by_one_device / "points").iterdir())[0]
+    _, err = (process := driver(tmp_path, "--nomeasure", "--only", name)).communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert [there.name for there in (tmp_path / "points").iterdir()] == [name]
+    assert np.abs(pixels(by_one_device / "points" / name) - pixels(tmp_path / "points" / name)).max() <= 1
+    _, err = driver(tmp_path, f"--only={name[:-1]}").communicate(timeout=300)
+    assert f"--only: the sweep has no point '{name[:-1]}'; did you mean '{name}'" in err
+
+
+def test_a_sweep_in_use_and_another_sweep_are_refused(by_one_device, tmp_path):
+    with contextlib.closing(runfolder.hold(tmp_path)):
+        _, err = (process := driver(tmp_path)).communicate(timeout=300)
+    assert process.returncode == 2 and f"{tmp_path} is in use by another run" in err
+    plan = json.loads((by_one_device / "sweep.json").read_text())
+    sweeprun.write_plan(plan, tmp_path)
+    with pytest.raises(UserError, match="holds another sweep, weights; give this one another workdir"):
+        sweeprun.write_plan(plan | {"baseline": {}}, tmp_path)
 
 
 def test_two_kills_lose_no_point(by_one_device, tmp_path):

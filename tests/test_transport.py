@@ -86,5 +86,10 @@ def test_bins_approach_the_exact_histogram():
     assert errors[0] > errors[1] > errors[2] and errors[2] < 0.01
     loss = losses.histogram_binned()
     np.testing.assert_allclose(value(loss, 3 * s + 1, s), ((2 * s + 1) ** 2).mean(), rtol=1e-4)
+    # A value that is everywhere goes to the middle of the style's.
+    alike, ramp = np.full((3, 3, 1), 7.0), np.arange(101.0).reshape(1, 101, 1)
+    np.testing.assert_allclose(value(losses.histogram_binned(bins=100), alike, ramp), 43**2, rtol=0.03)
+    nothing = loss.target(jnp.asarray(s), where=jnp.zeros(s.shape[:2]))
+    assert float(loss.score(jnp.asarray(x), nothing)) == 0
     with pytest.raises(ValueError, match="bins must be at least 1; got 0"):
         losses.histogram_binned(bins=0)

@@ -111,10 +111,10 @@ def test_a_changed_picture_is_another_run(drive, finished, place, tmp_path):
         ("provenance.json", b"\xff", "codec can't decode"),
         ("metrics.jsonl", b"", "bytes were written, 0 are there"),
         ("metrics.jsonl", b"x" * 9999, "Expecting value"),
-        ("checkpoints/6/progress/metadata", b"x", "checkpoints/6 (Expecting value"),
-        ("checkpoints/6/state/_METADATA", b"", "checkpoints/6 ("),
-        ("checkpoints/6/state/manifest.ocdbt", b"x", "checkpoints/6 ("),
-        ("checkpoints", b"x", "Not a directory"),
+        ("checkpoints/6/default/progress.json", b"x", "checkpoints/6 (Expecting value"),
+        ("checkpoints/6/default/arrays.npz", b"", "checkpoints/6 ("),
+        ("checkpoints/6/default/arrays.npz", b"PK", "checkpoints/6 ("),
+        ("checkpoints", b"x", "checkpoints: File exists"),
     ],
 )
 def test_a_damaged_folder_is_one_line(drive, finished, tmp_path, name, content, reason):
@@ -134,7 +134,7 @@ def test_flipped_bits_in_a_checkpoint_are_found(drive, finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     (folder / "image.png").unlink()
-    data = max((folder / "checkpoints").rglob("d/*"), key=lambda p: p.stat().st_size)
+    data = max((folder / "checkpoints").rglob("arrays.npz"), key=lambda p: p.stat().st_size)
     content = bytearray(data.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 8] = bytes(b ^ 1 for b in content[middle : middle + 8])

@@ -12,11 +12,11 @@ def cross_gram(*, split):
     .. math:: \frac{1}{C_1 C_2} \sum_{ij} (G_{ij} - G'_{ij})^2, \quad G = \frac1N F_1^T F_2
 
     Each matrix is divided by its own number of positions; a mean over its C_1 C_2 entries. F_1 is the
-    first `split` channels of the features, F_2 the others: read it at a tap such as `relu2_1+relu1_1`,
-    which is the features of relu2_1 and, resized to them, those of relu1_1.
+    first channels of the features, F_2 the others: read it at a tap such as `relu2_1+relu1_1`, which is the
+    features of relu2_1 and, resized to them, those of relu1_1.
 
     Args:
-      split: C_1, above 0; features must have more channels.
+      split: C_1; or, below 1, its share of all channels: 2/3 where F_1 is of a layer with twice as many.
 
     References:
       Novak & Nikulin 2016, sec. 3.5, https://arxiv.org/abs/1605.04603
@@ -27,14 +27,16 @@ def cross_gram(*, split):
     >>> float(loss.score(2 * x, loss.target(x)))
     9.0
     """
-    if split < 1:
-        raise ValueError(f"split must be at least 1; got {split}")
+    if split <= 0:
+        raise ValueError(f"split must be above 0; got {split}")
 
     def target(x, *, where=None):
-        if x.shape[-1] <= split:
-            raise ValueError(f"split must be below the number of channels, {x.shape[-1]}; got {split}")
+        channels = x.shape[-1]
+        at = round(split * channels) if split < 1 else int(split)
+        if not 0 < at < channels:
+            raise ValueError(f"split must leave some of {channels} channels on both sides; got {split}")
         weighted = x if where is None else x * where[..., None]
-        first, second = (a.reshape(-1, a.shape[-1]) for a in (weighted[..., :split], x[..., split:]))
+        first, second = (a.reshape(-1, a.shape[-1]) for a in (weighted[..., :at], x[..., at:]))
         return jnp.matmul(first.T, second, precision="highest") * inverse_area(x, where)
 
     def score(x, matrix, *, where=None, key=None):

@@ -1,0 +1,52 @@
+"""Optimisers at equal numbers of evaluations of objective and gradient, line searches counted.
+
+    python -m experiments.sweep --config=configs/optimizers.py --workdir=runs/optimizers
+
+One Gram objective from noise. Every optimiser stops with the step that reaches 300 evaluations; their
+learning rates are those of `RATES`. In the report, curves against evaluations or seconds.
+
+Expect
+
+Arguments: `blocks=5`; `evaluations=300`; `pairs=FILE`; `smoke`.
+"""
+
+from nstjax import presets, sweep
+from nstjax.config import default_config, parse_arg, smoke, term
+
+PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
+RATES = {"lbfgs": 1.0, "adam": 0.02, "adabelief": 0.02, "rmsprop": 0.01, "lion": 0.005, "sgd": 0.1}
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, blocks=5, evaluations=300, pairs="", smoke=False)
+    config = default_config()
+    config.weights = "mini"
+    config.size = 256
+    config.steps = arg.evaluations
+    config.max_evaluations = arg.evaluations
+    config.pooling = "average"
+    config.normalise = True
+    config.init = "noise"
+    config.noise_scale = 0.1
+    config.calibrate = "terms"
+    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
+    config.terms.content = term("feature", content, reference="content")
+    config.terms.style = term("gram", presets.reached(presets.STYLE_TAPS, arg.blocks), weight=20.0)
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config
+
+
+def get_sweep(arg=None):
+    arg = parse_arg(arg, blocks=5, evaluations=300, pairs="", smoke=False)
+    pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
+    settings = {name: {"optimizer": name, "learning_rate": rate} for name, rate in RATES.items()}
+    return sweep.Sweep(
+        points=sweep.product(
+            sweep.factor("optimizer", dict(list(settings.items())[: 2 if arg.smoke else None])),
+            sweep.pairs(pairs),
+            sweep.factor("seed", range(1 if arg.smoke else 2)),
+        ),
+        baseline={"optimizer": "lbfgs"},
+        repeats=("pair", "seed"),
+    )

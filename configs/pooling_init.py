@@ -1,0 +1,49 @@
+"""Pooling, start and Gatys' weight normalisation, every combination: what else decides about a picture.
+
+    python -m experiments.sweep --config=configs/pooling_init.py --workdir=runs/pooling_init
+
+Each combination optimises through its own network; all are measured through that of the first, average
+pooling of normalised weights. Terms are calibrated, so that a network whose features are larger does not
+pull harder.
+
+Expect
+
+Arguments: `blocks=5`; `pairs=FILE`; `smoke`.
+"""
+
+from nstjax import presets, sweep
+from nstjax.config import default_config, parse_arg, smoke, term
+
+PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    config = default_config()
+    config.weights = "mini"
+    config.size = 256
+    config.steps = 150
+    config.noise_scale = 0.1
+    config.calibrate = "terms"
+    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
+    config.terms.content = term("feature", content, reference="content")
+    config.terms.style = term("gram", presets.reached(presets.STYLE_TAPS, arg.blocks), weight=20.0)
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config
+
+
+def get_sweep(arg=None):
+    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
+    kept = 1 if arg.smoke else None
+    return sweep.Sweep(
+        points=sweep.product(
+            sweep.factor("pooling", ("average", "max", "l2")[: 2 if arg.smoke else None]),
+            sweep.factor("init", ("content", "noise", "style")[:kept]),
+            sweep.factor("normalise", (True, False)[:kept]),
+            sweep.pairs(pairs),
+        ),
+        baseline={"pooling": "average", "init": "content", "normalise": "True"},
+        repeats=("pair",),
+    )

@@ -1,0 +1,61 @@
+"""Every style loss, with everything else the same: what each does, and how the others measure it.
+
+    python -m experiments.sweep --config=configs/showdown.py --workdir=runs/showdown
+
+Per pair of pictures and seed: the same noise to start from, the same content term, budget and network. Each
+tap of each loss is divided by the norm of its gradient at the content under noise, so that a loss pulls there
+20 times as hard as the content, shared alike by its taps, whatever its units. From coarse to fine.
+
+Expect
+
+Arguments: `blocks=5`, or 3 for weights that end there; `pairs=FILE`, lines of a content and a style,
+separated by a comma; `smoke`.
+"""
+
+from nstjax import presets, sweep
+from nstjax.config import default_config, parse_arg, smoke, term
+
+PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    config = default_config()
+    config.weights = "mini"
+    config.size = 256
+    config.normalise = True
+    config.pooling = "average"
+    config.init = "noise"
+    config.noise_scale = 0.1
+    config.calibrate = "taps"
+    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
+    config.terms.content = term("feature", content, reference="content")
+    config.terms.style = _style("gram", arg.blocks)
+    config.stages = (
+        {"size": 128, "steps": 120, "learning_rate": 0.05},
+        {"size": 256, "steps": 60, "learning_rate": 0.02},
+    )
+    config = smoke(config) if arg.smoke else config
+    config.lock()
+    return config
+
+
+def get_sweep(arg=None):
+    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    losses = presets.STYLE_LOSSES[:2] if arg.smoke else presets.STYLE_LOSSES
+    pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
+    return sweep.Sweep(
+        points=sweep.product(
+            sweep.factor("loss", {loss: {"terms.style": _style(loss, arg.blocks)} for loss in losses}),
+            sweep.pairs(pairs),
+            sweep.factor("seed", range(1 if arg.smoke else 3)),
+        ),
+        baseline={"loss": "gram"},
+        repeats=("pair", "seed"),
+    )
+
+
+def _style(loss, blocks):
+    made = presets.style_term(loss, blocks)
+    made.weight = 20.0 / len(made.taps)
+    return made
