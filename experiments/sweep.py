@@ -17,7 +17,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import runfolder, scoring, sweep, sweepreport, sweeprun
+from nstjax import run, runfolder, scoring, sweep, sweepreport, sweeprun
 from nstjax.errors import FailedError, UserError, nearest
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A config with get_sweep().", lock_config=True)
@@ -46,6 +46,8 @@ def main(argv):
     with contextlib.closing(runfolder.hold(workdir)) if first else contextlib.nullcontext():
         points = sweeprun.load(configs, workdir)
         chosen = _chosen(points)
+        for note in dict.fromkeys(note for point in chosen.values() for note in point.notes):
+            run.say(f"note: {note}")
         if first:
             sweeprun.write_plan(sweep.plan(planned, Path(path).stem, _plain_command()), workdir)
         stand = sweeprun.run_points(chosen, workdir, at_most=_AT_MOST.value, command=command.line())

@@ -197,7 +197,9 @@ def run_lanes(objective, plan, states, shared, own, learning_rates, budgets, *, 
         if len(arguments[-1]) == 1:
             alone = lane(*jax.tree.map(lambda x: x[0], arguments))
             return jax.tree.map(lambda x: x[None], alone)
-        if plan.is_lbfgs:  # Under vmap its searches would take every branch, and as long as the longest.
+        # A processor is busy with one picture. Under vmap the searches of L-BFGS would take every branch, and
+        # as long as the longest.
+        if jax.default_backend() == "cpu" or plan.is_lbfgs:
             return lax.map(lambda each: lane(*each), arguments)
         return jax.vmap(lane)(*arguments)
 

@@ -107,7 +107,7 @@ def run(lanes, folder):
     failures = {int(lane): reason for lane, reason in saved["failures"].items()}
     before, states, once = None, None, experiments.Once()
     meter = _Meter(saved["seconds"], saved["bytes"], len(lanes))
-    with tqdm.tqdm(total=total, initial=saved["steps"], disable=None, unit="step") as bar:
+    with tqdm.tqdm(total=total, initial=saved["steps"], disable=None, leave=None, unit="step") as bar:
         done = saved["steps"] - saved["step"]
         for index in range(saved["stage"], len(configs)):
             begun = done

@@ -6,6 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 import ml_collections
+import tqdm
 from PIL import Image
 
 from nstjax import experiment as experiments
@@ -30,11 +31,12 @@ def measure_points(points, workdir, reference):
       workdir: path of the sweep.
       reference: the `Experiment` whose weight set, pooling and padding measure all.
     """
-    once = experiments.Once()
-    for name, point in points.items():
-        folder = workdir / "points" / name
-        if not (folder / "image.png").exists() or (folder / "measures.json").exists():
-            continue
+    once, folders = experiments.Once(), {name: workdir / "points" / name for name in points}
+    waiting = [
+        n for n, f in folders.items() if (f / "image.png").exists() and not (f / "measures.json").exists()
+    ]
+    for name in tqdm.tqdm(waiting, disable=None, unit="picture measured"):
+        point, folder = points[name], folders[name]
         for picture in filter(None, (point.content, *point.styles)):
             small = thumbnail(workdir, picture.sha256)
             if not small.exists():

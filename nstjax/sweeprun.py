@@ -81,9 +81,8 @@ def run_points(points, workdir, *, at_most=16, command=""):
     everyone("the points are divided")
     if process == 0:
         _remove_stale(workdir, batches)
-    bar = tqdm.tqdm(total=len(points), disable=None, unit="point", position=1, leave=False)
-    with bar:
-        bar.update(len(points) - sum(map(len, batches)))
+    begun = len(points) - sum(map(len, batches))
+    with tqdm.tqdm(total=len(points), initial=begun, disable=None, unit="point") as bar:
         for names in batches[process::processes]:
             bar.set_postfix_str(names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
             _run_batch({name: points[name] for name in names}, workdir, command)

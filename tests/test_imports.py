@@ -72,7 +72,7 @@ MAY_IMPORT = {
     },
     "metrics.py": {"jax"},
     "scoring.py": {
-        *("jax", "ml_collections", "PIL", "nstjax.experiment", "nstjax.io", "nstjax.metrics"),
+        *("jax", "ml_collections", "PIL", "tqdm", "nstjax.experiment", "nstjax.io", "nstjax.metrics"),
         *("nstjax.presets", "nstjax.terms", "nstjax.config", "nstjax.objective"),
     },
     "results.py": {"numpy", "nstjax.io", "nstjax.statistics"},

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -195,6 +196,7 @@ def test_too_little_memory_for_many_is_tried_with_fewer(tmp_path, monkeypatch):
 
 def driver(workdir, *flags, devices=1):
     environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # compiles sooner
     line = [sys.executable, "-m", "experiments.sweep", f"--config={ROOT}/configs/weights.py:smoke"]
     line += ["--config.weights=random-tiny", "--config.size=16", f"--workdir={workdir}", *flags]
     return subprocess.Popen(
@@ -205,15 +207,22 @@ def driver(workdir, *flags, devices=1):
 @pytest.fixture(scope="module")
 def by_one_device(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("driven")
-    out, err = (process := driver(workdir)).communicate(timeout=300)
+    out, err = (process := driver(workdir, "--nomeasure")).communicate(timeout=300)
     assert process.returncode == 0, err
-    assert out.startswith(f"finished: 2 points\npage: {workdir}/index.html\n")
-    measured = json.loads((next((workdir / "points").iterdir()) / "measures.json").read_text())
+    assert out == "finished: 2 points\n" and not (workdir / "index.html").exists()
+    return workdir
+
+
+def test_every_picture_is_measured_by_every_loss(by_one_device, tmp_path):
+    shutil.copytree(by_one_device, tmp_path, dirs_exist_ok=True)
+    out, err = (process := driver(tmp_path)).communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert out.startswith(f"finished: 2 points\npage: {tmp_path}/index.html\n")
+    measured = json.loads((next((tmp_path / "points").iterdir()) / "measures.json").read_text())
     assert set(measured["losses"]) == set(presets.STYLE_LOSSES)
     assert all(value is not None for value in measured["picture"].values())
-    plan = json.loads((workdir / "sweep.json").read_text())
+    plan = json.loads((tmp_path / "sweep.json").read_text())
     assert "--config.size=16" in plan["command"] and "--only" not in plan["command"]
-    return workdir
 
 
 def test_failed_points_are_the_exit_status(by_one_device, tmp_path):
