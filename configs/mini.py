@@ -25,8 +25,8 @@ and of the decoders, mean squared errors of the pixels and relative ones of the 
   all            .003 / .01    .005 / .03    .009 / .14    .018 / .42    .030 / .51
 
 With seed 1 the errors of features and Gram matrices end within 11 % of those, and the README's figures within
-0.01 of a correlation, at 40 % of the Gram share for 46 %, and within 0.5 dB from decoder 3 on; decoders 1 and 2
-are 3.5 and 1.1 dB better.
+0.01 of a correlation, at 40 % of the Gram share for 46 %, and within 0.5 dB from decoder 3 on; decoders 1
+and 2 are 3.5 and 1.1 dB better.
 
 Argument: `seed=1` for another run of the recipe; `smoke`.
 """
