@@ -8,9 +8,10 @@ With `copies`, so it is to the patches of 25 copies of the style, turned by up t
 times as large or small.
 
 Expect, seen with blocks=3, Adam and the real weights, 384 pixels, four minutes on two CPU cores: the
-photograph in fine strokes, its own colours kept, as patches of relu3_1 alone find their like and relu4_1 is
-not there; `one_loss.py:loss=mrf` pulls harder and brings whole stars. From noise, as in the program, not run
-yet. Through `mini`, whose features are smaller, total variation blurs all.
+photograph in fine strokes, its own colours kept, and from noise, as in the program, nearly the same picture,
+in which the patches are three quarters of the objective: patches of relu3_1 alone find their like, content at
+relu3_4 leaves them little room, and relu4_1 is not there. `one_loss.py:loss=mrf` pulls harder, at finer
+taps too, and brings whole stars. Through `mini`, whose features are smaller, total variation blurs all.
 
 Arguments: `optimizer=lbfgs` or `adam`; `copies`; `blocks=3`; `smoke`.
 """

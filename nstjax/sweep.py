@@ -224,7 +224,8 @@ def _with_point(config, point):
 
 def _set(config, key, value):
     *parents, last = key.split(".")
-    at = config
+    at, is_term = config, isinstance(value, ml_collections.ConfigDict)
+    value = value.copy_and_resolve_references() if is_term else value  # points share none
     for i, part in enumerate(parents):
         if part not in at or not isinstance(at[part], ml_collections.ConfigDict):
             raise UserError(f"sweep: config key {'.'.join(parents[: i + 1])!r} is unknown{nearest(part, at)}")
@@ -233,11 +234,11 @@ def _set(config, key, value):
         del at[last]
         return
     if last not in at:
-        if parents != ["terms"] or not isinstance(value, ml_collections.ConfigDict):
+        if parents != ["terms"] or not is_term:
             raise UserError(f"sweep: config key {key!r} is unknown{nearest(last, at)}")
         at[last] = value
         return
-    if isinstance(value, ml_collections.ConfigDict):
+    if is_term:
         del at[last]  # a term in the place of another may have other hyper-parameters
     try:
         at[last] = value

@@ -105,7 +105,9 @@ def _facts(points, cross):
     facts.append(f"through {', '.join(labels)}")
     seconds = sum(point.cost.get("seconds", 0) for point in points)
     facts.append(f"{seconds / 60:.0f} minutes of steps" if seconds > 120 else f"{seconds:.0f} s of steps")
-    if places := results.own_rows(cross) if cross else {}:
+    own = [loss for loss in cross["own"] if loss] if cross else []
+    if len(set(own)) == len(own) > 1:
+        places = results.own_rows(cross)
         near = [name for name, (_, share) in places.items() if share <= _NEAR]
         rest = [f"{name} (×{share:.2f})" for name, (_, share) in places.items() if name not in near]
         facts.append(

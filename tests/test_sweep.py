@@ -62,6 +62,11 @@ def test_points_are_configs():
     made = sweep.configs(config(), planned)
     assert made["loss=cmd"].terms.style.taps == ("relu1_1",) and "content" not in made["loss=cmd"].terms
     assert made["loss=tv"].terms.tv.loss == "tv_corner" and "tv" not in made["loss=gram"].terms
+    weights = sweep.factor("terms.style.weight", (1.0, 2.0))
+    both = sweep.Sweep(
+        sweep.product(sweep.factor("loss", losses), weights), {"loss": "gram", "terms.style.weight": "1.0"}
+    )
+    assert [c.terms.style.weight for c in sweep.configs(config(), both).values()] == [1.0, 2.0] * 3
     rates = sweep.Sweep(sweep.factor("learning_rate", (None, 0.5)), {"learning_rate": "None"})
     assert [c.learning_rate for c in sweep.configs(config(), rates).values()] == [None, 0.5]
     assert config().terms.style.loss == "gram" and made["loss=gram"].is_locked
