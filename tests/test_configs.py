@@ -15,6 +15,7 @@ from nstjax.moments import gram_matrix
 from nstjax.runfolder import RunFolder
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+SWEEPS = [path.stem for path in CONFIGS if "def get_sweep" in path.read_text()]
 RECIPES = ("mini",)  # of networks, not of pictures: test_distill.py runs them
 
 
@@ -30,7 +31,15 @@ def config(name, arg=None):
     return module(name).get_config(arg)
 
 
-@pytest.mark.parametrize("name", [p.stem for p in CONFIGS if p.stem not in RECIPES])
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Of sweeps one is enough here: all their points are checked below.
+        pytest.param(p.stem, marks=[pytest.mark.slow] * (p.stem in SWEEPS and p.stem != "showdown"))
+        for p in CONFIGS
+        if p.stem not in RECIPES
+    ],
+)
 def test_smoke_runs_to_a_picture_and_a_report(name, tmp_path):
     smoke = config(name, "smoke")
     left = run.stylize(smoke, tmp_path / "run")
@@ -52,9 +61,6 @@ def test_a_config_has_its_command_in_its_docstring_and_is_locked(name):
     assert config(name).is_locked
     with pytest.raises(AttributeError):
         config(name).stpes = 3
-
-
-SWEEPS = [path.stem for path in CONFIGS if "def get_sweep" in path.read_text()]
 
 
 @pytest.mark.parametrize("arg", [None, "blocks=3", "smoke"])

@@ -312,8 +312,8 @@ def test_a_command_is_copied_where_the_clipboard_is_closed(tmp_path):
 def test_axes_of_the_sheet_change(tmp_path):
     script = """
       const heads = () => ({
-        rows: all("#sheet tbody th .label").map((each) => each.textContent),
-        columns: all("#sheet thead th .label").map((each) => each.textContent),
+        rows: all("#sheet tbody th .label > span").map((each) => each.textContent),
+        columns: all("#sheet thead th .label > span").map((each) => each.textContent),
         pagers: all("#pagers select").map((each) => each.ariaLabel),
         cells: all("#sheet button.cell").length,
         pictures: all("#sheet .cell img").length,
@@ -327,7 +327,7 @@ def test_axes_of_the_sheet_change(tmp_path):
       one("#pagers [aria-label='next pair']").click();
       seen.push({ ...heads(), alts: all("#sheet img").map((each) => each.alt) });
       choose(named("rows"), "");
-      seen.push({ ...heads(), labels: all("#sheet li .label").map((each) => each.textContent) });
+      seen.push({ ...heads(), labels: all("#sheet li .label span").map((each) => each.textContent) });
       return seen;
     """
     losses, pairs, seeds = ["gram", "cmd", ODD], ["a+b", "c+d"], ["0", "1"]

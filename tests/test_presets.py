@@ -9,7 +9,7 @@ import pytest
 import scipy.linalg
 from problems import picture
 
-from nstjax import presets, terms
+from nstjax import losses, presets, terms
 from nstjax.objective import Objective, make_targets, term_weights
 from nstjax.vgg import TAPS, WIDTHS
 
@@ -17,7 +17,7 @@ STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 ALL = [
     name
     for name, f in inspect.getmembers(presets, inspect.isfunction)
-    if name[0] != "_" and name not in ("term", "reached")
+    if name[0] != "_" and name not in ("term", "reached", "style_term")
 ]
 
 
@@ -143,6 +143,18 @@ def test_a_preset_computes_what_its_source_does(name):
     # Newton-Schulz, as crowsonkb has it, leaves a part in a thousand of the roots of 12 positions.
     rtol = 2e-3 if name == "crowsonkb" else 1e-4
     np.testing.assert_allclose(total(getattr(presets, name)())[0], WHOLE[name](), rtol=rtol)
+
+
+@pytest.mark.parametrize("blocks", [3, 5])
+def test_style_terms_keep_to_their_taps(blocks):
+    for loss in presets.STYLE_LOSSES:
+        made = presets.style_term(loss, blocks, weight=2.0)
+        parts = {part for tap in made.taps for part in tap.split("+")} - {"image"}
+        assert made.loss == loss and made.weight == 2.0 and made.reference == "style" and made.taps
+        assert all(blocks == 5 or TAPS.index(part) <= TAPS.index("relu3_4") for part in parts)
+    of_content = {"feature", "feature_deep_photo", "feature_sum", "self_similarity", "laplacian"}
+    others = {name for name in losses.__all__ if name.startswith("tv_")} | {"value_range", "Loss"}
+    assert set(presets.STYLE_LOSSES) == set(losses.__all__) - of_content - others
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -287,6 +287,7 @@ def test_two_processes_share_the_points(by_one_device, tmp_path):
     assert sorted(ran_by) == ["--process=0", "--process=1"]
 
 
+@pytest.mark.slow
 def test_one_point_alone_by_its_name(by_one_device, tmp_path):
     name = sorted(there.name for there in (by_one_device / "points").iterdir())[0]
     _, err = (process := driver(tmp_path, "--nomeasure", "--only", name)).communicate(timeout=300)

@@ -34,8 +34,9 @@ function axisLabel(factor, label) {
     .filter(({ at }) => factor.name in at && Object.entries(at).every(decided))
     .flatMap((source) => source.pictures);
   return [
-    element("span", { className: "label" }, ...breakable(label)),
-    baseline[factor.name] === label ? element("small", { className: "mark", textContent: "baseline" }) : null,
+    element("div", { className: "label" },
+      element("span", {}, ...breakable(label)),
+      baseline[factor.name] === label ? element("small", { className: "mark", textContent: "baseline" }) : null),
     pictures.length ? element("div", { className: "made-of" }, ...sourceFigures(pictures)) : null,
   ];
 }
