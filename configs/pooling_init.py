@@ -6,7 +6,7 @@ Each combination optimises through its own network; all are measured through tha
 pooling of normalised weights. Terms are calibrated, so that a network whose features are larger does not
 pull harder.
 
-Expect
+Expect (not run to its end yet): less grain from average pooling, and from noise a picture that is freer.
 
 Arguments: `blocks=5`; `pairs=FILE`; `smoke`.
 """
