@@ -5,16 +5,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors.numpy
 
-from nstjax import io, vgg, weights
-from nstjax.errors import UserError
+from nstjax import io, levels, vgg, weights
 
 SHALLOW = ("relu1_1", "relu2_1", "relu3_1")
 DEEP = ("relu4_1", "relu4_2", "relu5_1")
 # A batch is learned in equal parts under each padding, so that the student serves with both.
 _PADDINGS = ("zero", "reflect")
-_RGB = vgg.Preprocessing("rgb", 1.0, (0.0, 0.0, 0.0))
 _EPSILON = 1e-6
 
 
@@ -53,36 +50,14 @@ def deep_teacher(path):
     References:
       Wang et al. 2020, https://arxiv.org/abs/2003.08436
     """
-    params, maps = _read_slim(path)
+    params, maps = levels.read_slim_encoder(path, 5)
 
     def teacher(images, padding):
-        network = vgg.VGG19(_RGB, vgg.SLIM_WIDTHS, "max", "reflect")
+        network = vgg.VGG19(levels.RGB, vgg.SLIM_WIDTHS, "max", "reflect")
         features = network.apply({"params": params}, images, DEEP)
         return {tap: apply_map(maps[tap], x) if tap in maps else x for tap, x in features.items()}
 
     return teacher
-
-
-def _read_slim(path):
-    """({conv: {"kernel", "bias"}}, {tap: map}) with `conv0` taken into conv1_1."""
-    try:
-        arrays = safetensors.numpy.load_file(path)
-        params = {}
-        for conv in vgg.CONVS[: vgg.CONVS.index("conv5_1") + 1]:
-            name = conv.replace("_", "")
-            kernel = arrays[f"{name}.weight"].transpose(2, 3, 1, 0)
-            params[conv] = {"kernel": kernel, "bias": arrays[f"{name}.bias"]}
-        maps = {}
-        for block in (4, 5):
-            kernel = arrays[f"conv{block}1_aux.weight"][:, :, 0, 0].T
-            maps[f"relu{block}_1"] = {"kernel": kernel, "bias": arrays[f"conv{block}1_aux.bias"]}
-        before, offset = arrays["conv0.weight"][:, :, 0, 0], arrays["conv0.bias"]
-    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
-        raise UserError(f"teacher {path}: not a readable slim encoder to relu5_1 ({error})") from None
-    first = params["conv1_1"]
-    first["bias"] = first["bias"] + np.einsum("hwio,i->o", first["kernel"], offset)
-    first["kernel"] = np.einsum("hwio,ij->hwjo", first["kernel"], before)
-    return params, maps
 
 
 def make_student(widths, taps):

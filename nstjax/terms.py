@@ -13,7 +13,7 @@ KEYS = (
     *("limit", "normalise", "regions"),
 )
 _LOSSES = tuple(name for name in losses.__all__ if name != "Loss")
-_TRANSFORMS = ("adain", "histogram", "wct")  # the others are of pictures
+TRANSFORMS = ("adain", "histogram", "mean_shift", "wct")  # the others are of pictures
 
 
 def build(terms):
@@ -33,7 +33,7 @@ def _term(name, term):
     for key in KEYS:
         if key not in term:
             raise UserError(f"terms.{name}.{key} is missing")
-    _known(f"terms.{name}.loss", term.loss, _LOSSES)
+    known(f"terms.{name}.loss", term.loss, _LOSSES)
     if not term.taps:
         raise UserError(f"terms.{name}.taps is empty: a term needs at least one tap")
     checks.numbers(f"terms.{name}.weight", (term.weight,))
@@ -45,11 +45,11 @@ def _term(name, term):
             f"terms.{name}.tap_weights has {len(term.tap_weights)} numbers for {len(term.taps)} taps"
         )
     if term.regions:
-        _known(f"terms.{name}.regions", term.regions, REGIONS)
+        known(f"terms.{name}.regions", term.regions, REGIONS)
     hyper = {key: value for key, value in term.items() if key not in KEYS}
     return Term(
         name,
-        _bound(f"terms.{name}", losses, term.loss, hyper, KEYS),
+        bound(f"terms.{name}", losses, term.loss, hyper, KEYS),
         tuple(term.taps),
         term.reference,
         _transform(name, term),
@@ -63,13 +63,13 @@ def _transform(name, term):
         if term.transform_args:
             raise UserError(f"terms.{name}.transform_args are given, but no transform")
         return None
-    _known(f"terms.{name}.transform", term.transform, _TRANSFORMS)
+    known(f"terms.{name}.transform", term.transform, TRANSFORMS)
     if term.reference != "content":
         raise UserError(
             f"terms.{name}.transform moves the content towards the style: reference must be content; "
             f"got {term.reference!r}"
         )
-    return _bound(f"terms.{name}.transform_args", transforms, term.transform, term.transform_args)
+    return bound(f"terms.{name}.transform_args", transforms, term.transform, term.transform_args)
 
 
 def _control(name, term):
@@ -77,16 +77,16 @@ def _control(name, term):
     if term.limit < 0:
         raise UserError(f"terms.{name}.limit must be at least 0; got {term.limit}")
     if term.normalise:
-        _known(f"terms.{name}.normalise", term.normalise, NORMS)
+        known(f"terms.{name}.normalise", term.normalise, NORMS)
     return Control(term.limit, term.normalise)
 
 
-def _known(key, name, valid):
+def known(key, name, valid):
     if name not in valid:
         raise UserError(f"{key} {name!r} is unknown{nearest(name, valid)}")
 
 
-def _bound(key, package, name, hyper, other_keys=()):
+def bound(key, package, name, hyper, other_keys=()):
     """What a factory of a package returns for hyper-parameters that a config gives under a key."""
     valid = inspect.signature(getattr(package, name)).parameters
     for parameter in hyper:

@@ -119,7 +119,7 @@ def load(name, *, seed=0):
         return Weights(vgg.random_params(seed, RANDOM[name]), vgg.TORCHVISION, label)
     if name in SHIPPED:
         data = _shipped(f"{name}.safetensors", SHIPPED[name])
-        arrays, header = _parse_safetensors(name, data)
+        arrays, header = parse_safetensors(name, data)
         return _weights(name, arrays, header, SHIPPED[name])
     if name in PUBLISHED:
         published = PUBLISHED[name]
@@ -152,7 +152,7 @@ def load_decoders(name):
     """
     if name in SHIPPED_DECODERS:
         digest = SHIPPED_DECODERS[name]
-        arrays, header = _parse_safetensors(name, _shipped(f"{name}_decoders.safetensors", digest))
+        arrays, header = parse_safetensors(name, _shipped(f"{name}_decoders.safetensors", digest))
     else:
         path = Path(name).expanduser()
         if not path.is_file():
@@ -161,7 +161,7 @@ def load_decoders(name):
         with io.reading(path):
             data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        arrays, header = _parse_safetensors(path, data)
+        arrays, header = parse_safetensors(path, data)
     if "widths" not in header:
         raise UserError(f"decoders {name}: the file holds no decoders")
     widths = tuple(header["widths"])
@@ -263,7 +263,7 @@ def _read(path, label, *, complete):
         raise UserError(f"weights {path}: the file name must end in one of {kinds}")
     digest = fetch.file_hash(path, "sha256")
     if path.suffix == ".safetensors":
-        arrays, header = _parse_safetensors(path, path.read_bytes())
+        arrays, header = parse_safetensors(path, path.read_bytes())
         loaded = _weights(path, arrays, header, digest)
         return dataclasses.replace(loaded, label=f"{label} ({loaded.label})")
     arrays, preprocessing = _READERS[path.suffix](path)
@@ -375,7 +375,7 @@ def _read_torchvision(path):
     return arrays | extra, vgg.TORCHVISION
 
 
-def _parse_safetensors(name, data):
+def parse_safetensors(name, data):
     """({name: array}, header) of the bytes of a safetensors file; {} where we did not write it."""
     try:
         arrays = safetensors.numpy.load(data)

@@ -60,6 +60,10 @@ def adain(x, s, eps=1e-5):
     return y.reshape(x.shape)
 
 
+def mean_shift(x, s):
+    return x + (flat(s).mean(0) - flat(x).mean(0))
+
+
 def histogram(x, s):
     f, g = flat(x), np.sort(flat(s), 0)
     n, m = len(f), len(g)
@@ -106,6 +110,7 @@ TABLE = (
     ),
     Row("adain", transforms.adain(), adain),
     Row("histogram", transforms.histogram(), histogram),
+    Row("mean_shift", transforms.mean_shift(), mean_shift),
     *(
         Row(f"colour {m}", transforms.colour(method=m), lambda x, s, m=m: colour(x, s, m), picture=True)
         for m in METHODS
@@ -230,7 +235,7 @@ def test_styles_are_blended(row):
         t.apply(x, t.blend([a, none], [0.5, 0.5])), t.apply(x, a), rtol=1e-4, atol=1e-5
     )
     np.testing.assert_array_equal(t.apply(x, t.blend([none, none], [0.5, 0.5])), x)
-    if row.name.split()[0] in ("adain", "luminance") or row.name == "wct":
+    if row.name.split()[0] in ("adain", "luminance", "mean_shift") or row.name == "wct":
         both = 0.25 * t.apply(x, a) + 0.75 * t.apply(x, b)
         np.testing.assert_allclose(t.apply(x, t.blend([a, b], [0.25, 0.75])), both, rtol=1e-4, atol=1e-5)
 

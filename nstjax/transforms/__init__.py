@@ -6,6 +6,7 @@ from nstjax.transforms.adain import adain
 from nstjax.transforms.base import Transform
 from nstjax.transforms.colour import colour, luminance
 from nstjax.transforms.histogram import histogram
+from nstjax.transforms.mean_shift import mean_shift
 from nstjax.transforms.wct import wct
 
-__all__ = ["Transform", "adain", "colour", "histogram", "luminance", "wct"]
+__all__ = ["Transform", "adain", "colour", "histogram", "luminance", "mean_shift", "wct"]

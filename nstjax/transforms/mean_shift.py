@@ -1,0 +1,26 @@
+"""Features moved by a constant."""
+
+from nstjax.moments import masked_mean
+from nstjax.transforms.base import by_statistics
+
+
+def mean_shift():
+    r"""Features moved to the mean of a style, and otherwise as they were.
+
+    .. math:: x - \mu_x + \mu_s
+
+    What `wct` does without whitening and colouring. A blend of styles averages means.
+
+    References:
+      Li et al. 2017, sec. 3.2, https://arxiv.org/abs/1705.08086
+
+    >>> import jax.numpy as jnp
+    >>> transform, x = mean_shift(), jnp.array([0.0, 2.0]).reshape(1, 2, 1)
+    >>> transform.apply(x, transform.style(3 * x + 1)).ravel().tolist()
+    [3.0, 5.0]
+    """
+
+    def map(x, mean, *, where=None, key=None):
+        return x - masked_mean(x, where) + mean
+
+    return by_statistics(masked_mean, map)
