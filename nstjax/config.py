@@ -29,8 +29,8 @@ def default_config():
       terms: name → {loss, taps, weight, tap_weights, reference, transform, transform_args, limit,
         normalise, regions, hyper-parameters of the loss}. `tap_weights` multiplies `weight` tap by tap where
         it is given. A tap "a+b" is the features of a and, resized to them, those of b. A `transform`,
-        "adain", "histogram", "mean_shift" or "wct", moves the content's features towards the style's before the loss
-        compares with them; reference "content" only. `limit` and `normalise` are those of
+        "adain", "histogram", "mean_shift" or "wct", moves the content's features towards the style's before
+        the loss compares with them; reference "content" only. `limit` and `normalise` are those of
         `nstjax.control.Control`, `regions` that of `nstjax.objective.Term`.
       calibrate: "" or what is divided by the norm of its gradient at a fixed picture, the content (else
         the style) under noise: the score of each of the "taps", or the sum over them of each of the

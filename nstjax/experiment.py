@@ -127,7 +127,7 @@ def load(config, once=None):
         return once(("picture", name), lambda: io.load_picture(name))
 
     content = picture(config.content) if config.content else None
-    styles = tuple(picture(name) for name in _style_names(config.style))
+    styles = tuple(picture(name) for name in style_names(config.style))
     if config.style_weights and len(config.style_weights) != len(styles):
         raise UserError(
             f"style_weights has {len(config.style_weights)} numbers for {len(styles)} style pictures"
@@ -136,7 +136,7 @@ def load(config, once=None):
         raise UserError("content and style are both empty: give at least one picture")
     initial = _load_initial(config, content, styles)
     all_terms = [term for stage in stage_configs for term in terms.build(stage.terms)]
-    labels = regions.load(config, content, _style_names(config.style_mask), styles, all_terms)
+    labels = regions.load(config, content, style_names(config.style_mask), styles, all_terms)
     seed = config.seed if config.weights in weights.RANDOM else 0
     depends = (config.weights, seed, config.normalise, config.pooling, config.padding)
     loaded = once(("weights", *depends), lambda: _load_weights(config))
@@ -338,7 +338,7 @@ def _load_weights(config):
     return weights.normalise(loaded, images, pooling=config.pooling, padding=config.padding)
 
 
-def _style_names(style):
+def style_names(style):
     if Path(style).expanduser().is_file():
         return (style,)
     return tuple(filter(None, style.split(",")))

@@ -54,6 +54,11 @@ def load(config, content, style_names, styles, terms):
         return None
     if len(given) < 2:
         raise UserError(f"terms.{wanted[0]} has regions: give both content_mask and style_mask")
+    return read(config, content, style_names, styles)
+
+
+def read(config, content, style_names, styles):
+    """The `LabelPictures` that a config names, all given; arguments and errors as of `load`."""
     if config.mask_mode not in masks.MODES:
         raise UserError(f"mask_mode {config.mask_mode!r} is unknown{nearest(config.mask_mode, masks.MODES)}")
     canvas, pictures = io.load_picture(config.content_mask), tuple(map(io.load_picture, style_names))
@@ -89,9 +94,9 @@ def make_masks(labels, config, terms, shape, style_shapes):
       UserError: for a region that covers no position of a tap.
     """
     taps = tuple(dict.fromkeys(tap for term in terms if term.regions for tap in term.taps))
-    canvas = _propagated("content_mask", labels.canvas, shape, taps, config.mask_mode)
+    canvas = propagated("content_mask", labels.canvas, shape, taps, config.mask_mode)
     styles = [
-        _propagated("style_mask", picture, size, taps, config.mask_mode)
+        propagated("style_mask", picture, size, taps, config.mask_mode)
         for picture, size in zip(labels.styles, style_shapes, strict=True)
     ]
     shared = set(canvas) & set().union(*styles)
@@ -103,8 +108,8 @@ def _labels(picture):
     return set(masks.label_masks(jnp.asarray(picture.pixels) / 255))
 
 
-def _propagated(key, picture, shape, taps, mode):
-    """{label: {tap: [h, w]}} of a label picture at a size."""
+def propagated(key, picture, shape, taps, mode):
+    """{label: {tap: [h, w]}} of a label picture at a size; UserError for a region that covers no position."""
     result = {}
     for label, mask in masks.label_masks(jnp.asarray(picture.pixels) / 255).items():
         result[label] = masks.propagate(jax.image.resize(mask, shape, "linear"), taps, mode)

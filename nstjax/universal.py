@@ -16,11 +16,11 @@ class Region(NamedTuple):
     """A part of a picture and the style that it gets.
 
     Attributes:
-      style: what is known of the style, one pytree a level, from `style` or `blend`.
+      style: what is known of the style, a pytree for each level, from `style` or `blend`.
       where: soft mask [H, W] in [0, 1] of the picture; None for all of it.
     """
 
-    style: Sequence[Any]
+    style: Any
     where: jax.Array | None = None
 
 
@@ -93,15 +93,25 @@ def transfer(
     key = jax.random.key(0) if key is None else key
     height, width = image.shape[:2]
     for i, (level, share) in enumerate(zip(levels, shares(alpha, len(levels)), strict=True)):
-        x = encode(level, image)
-        moved = x
-        for j, region in enumerate(regions):
-            draw = jax.random.fold_in(jax.random.fold_in(key, i), j)
-            where = _at(level, region.where, mask_mode)
-            there = transform.apply(x, region.style[i], alpha=share, where=where, key=draw)
-            moved = there if len(regions) == 1 else moved + (there - x)
-        image = level.decode(moved)[:height, :width]
+        here = [Region(region.style[i], region.where) for region in regions]
+        draw = jax.random.fold_in(key, i)
+        x = moved(level, transform, image, here, alpha=share, mask_mode=mask_mode, key=draw)
+        image = level.decode(x)[:height, :width]
     return image
+
+
+def moved(level: Level, transform: Transform, image, regions, *, alpha=1.0, mask_mode="area", key=None):
+    """Features [h, w, c] of an image at one level, moved towards the styles of its regions.
+
+    Args: as of `transfer`, but for `style` of the regions: a pytree, that of the level.
+    """
+    key = jax.random.key(0) if key is None else key
+    x = result = encode(level, image)
+    for i, region in enumerate(regions):
+        where, draw = _at(level, region.where, mask_mode), jax.random.fold_in(key, i)
+        there = transform.apply(x, region.style, alpha=alpha, where=where, key=draw)
+        result = there if len(regions) == 1 else result + (there - x)
+    return result
 
 
 def stylise(levels, transform, image, regions, *, alpha=1.0, passes=1, mask_mode="area", key=None):

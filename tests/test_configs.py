@@ -16,7 +16,7 @@ from nstjax.runfolder import RunFolder
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 SWEEPS = [path.stem for path in CONFIGS if "def get_sweep" in path.read_text()]
-RECIPES = ("mini",)  # of networks, not of pictures: test_distill.py runs them
+OTHERS = ("mini", "wct")  # of other drivers: test_distill.py and test_universalrun.py run them
 
 
 def module(name):
@@ -37,7 +37,7 @@ def config(name, arg=None):
         # Of sweeps one is enough here: all their points are checked below.
         pytest.param(p.stem, marks=[pytest.mark.slow] * (p.stem in SWEEPS and p.stem != "showdown"))
         for p in CONFIGS
-        if p.stem not in RECIPES
+        if p.stem not in OTHERS
     ],
 )
 def test_smoke_runs_to_a_picture_and_a_report(name, tmp_path):

@@ -145,7 +145,10 @@ def test_the_deep_teacher_is_the_network_of_its_file(tmp_path):
         assert relative_error(ours[tap], theirs[tap]) < 1e-4, tap
     del arrays["conv44.weight"]
     safetensors.numpy.save_file(arrays, tmp_path / "less.safetensors")
-    reasons = {"less": "weights .*less.safetensors: array 'conv44.weight' is missing", "none": "cannot read .*none"}
+    reasons = {
+        "less": "weights .*less.safetensors: array 'conv44.weight' is missing",
+        "none": "cannot read .*none",
+    }
     for name, reason in reasons.items():
         with pytest.raises(UserError, match=reason):
             distill.deep_teacher(tmp_path / f"{name}.safetensors")

@@ -1,0 +1,234 @@
+"""A config of universal style transfer made into pictures and levels, and run into a folder."""
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nstjax import checks, io, levels, masks, memory, nets, provenance, regions, terms, transforms, universal
+from nstjax.errors import NotFiniteError, UserError, nearest
+from nstjax.experiment import canvas, style_names
+from nstjax.run import say
+from nstjax.runfolder import RunFolder
+
+_NEEDED = ("content", "style", "levels", "alpha", "transform", "passes")
+_INITS = ("content", "noise")
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """All that a transfer needs, read and checked.
+
+    Attributes:
+      config: a ConfigDict as `configs/wct.py` returns it.
+      transform: a `Transform`.
+      levels: the set.
+      content: `Picture` or None.
+      styles: the style pictures.
+      labels: `LabelPictures` or None.
+    """
+
+    config: Any
+    transform: transforms.Transform
+    levels: levels.Levels
+    content: io.Picture | None
+    styles: tuple[io.Picture, ...]
+    labels: regions.LabelPictures | None
+
+    @property
+    def label(self):
+        """What outputs are labelled with."""
+        return f"nstjax; weights: {self.levels.label}"
+
+    @property
+    def order(self):
+        """The levels as they are applied."""
+        return tuple(self.levels.levels[number] for number in self.config.levels)
+
+    @property
+    def notes(self):
+        """What a person should know about the inputs, a line each."""
+        pictures = filter(None, (self.content, *self.styles))
+        notes = [f"{p.name}: {note}" for p in pictures for note in p.notes]
+        return (*notes, *(self.labels.notes if self.labels else ()))
+
+
+def stylise(config, workdir, command=""):
+    """Runs a config into a run folder, or finds it finished.
+
+    Args:
+      config: a ConfigDict.
+      workdir: path of the folder.
+      command: the command line, for provenance.
+
+    Returns:
+      {"picture": path}.
+
+    Raises:
+      UserError: for whatever a person can mend.
+      NotFiniteError: where the result is not finite.
+    """
+    loaded = load(config)
+    for note in loaded.notes:
+        say(f"note: {note}")
+    plain = config.copy_and_resolve_references().to_dict()
+    with RunFolder(workdir, plain, _provenance(loaded, command)) as folder:
+        left = {"picture": folder.path / "image.png"}
+        if folder.finished:
+            say(f"already finished: {left['picture']}")
+            return left
+        start = time.perf_counter()
+        image = np.asarray(run(loaded))
+        if not np.isfinite(image).all():
+            raise NotFiniteError("the result is not finite; give a lower alpha, or fewer levels or passes")
+        seconds = round(time.perf_counter() - start, 3)
+        io.write_json(folder.path / "cost.json", {"seconds": seconds, "with_compilation": True})
+        io.write_atomic(left["picture"], io.encode_png(image, loaded.label))
+    return left
+
+
+def load(config):
+    """Reads what a config names and checks every key.
+
+    Raises:
+      UserError: naming the key, what was expected and the nearest valid name.
+    """
+    checks.keys(config, _NEEDED, "a transfer, such as configs/wct.py")
+    checks.finite("", config.to_dict())
+    _check(config)
+    _known("transform", config.transform, terms.TRANSFORMS)
+    transform = terms.bound("transform_args", transforms, config.transform, config.transform_args)
+    content = io.load_picture(config.content) if config.content else None
+    styles = tuple(map(io.load_picture, style_names(config.style)))
+    if not styles:
+        raise UserError("style is empty; expected a path or example:NAME")
+    if not content and config.init == "content":
+        raise UserError("init is 'content', but content is empty; give a content, or init noise")
+    if config.style_weights and len(config.style_weights) != len(styles):
+        raise UserError(
+            f"style_weights has {len(config.style_weights)} numbers for {len(styles)} style pictures"
+        )
+    given = [key for key in ("content_mask", "style_mask") if config[key]]
+    if len(given) == 1:
+        raise UserError(f"{given[0]} is given alone: give both content_mask and style_mask")
+    labels = regions.read(config, content, style_names(config.style_mask), styles) if given else None
+    loaded = levels.load(config.weights, tuple(sorted(set(config.levels))))
+    transfer = Transfer(config, transform, loaded, content, styles, labels)
+    for level in transfer.order:
+        params = level.encoder["params"]
+        memory.check("size", canvas(transfer, config), params, (level.tap,), backward=False)
+        for shape in _style_shapes(transfer):
+            memory.check("style_size", shape, params, (level.tap,), backward=False)
+    return transfer
+
+
+def run(transfer):
+    """The picture [H, W, 3] that a `Transfer` makes, not clipped."""
+    config, key = transfer.config, jax.random.key(transfer.config.seed)
+    shape = canvas(transfer, config)
+    if config.init == "noise":
+        image = jax.random.uniform(key, (*shape, 3))
+    else:
+        image = jnp.asarray(io.resize(transfer.content.pixels, *shape))
+    return universal.stylise(
+        transfer.order,
+        transfer.transform,
+        image,
+        _regions(transfer, shape),
+        alpha=config.alpha[0] if len(config.alpha) == 1 else config.alpha,
+        passes=config.passes,
+        mask_mode=config.mask_mode,
+        key=jax.random.fold_in(key, 1),
+    )
+
+
+def _regions(transfer, shape):
+    """A `Region` for every label that the canvas shares with a style, or one for all of it."""
+    config = transfer.config
+    shapes = _style_shapes(transfer)
+    pictures = [io.resize(p.pixels, *size) for p, size in zip(transfer.styles, shapes, strict=True)]
+    if transfer.labels is None:
+        return [_region(transfer, pictures, [None] * len(pictures), None)]
+    taps = ("image", *(level.tap for level in transfer.order))
+    ours = regions.propagated("content_mask", transfer.labels.canvas, shape, taps, config.mask_mode)
+    theirs = [
+        regions.propagated("style_mask", mask, size, taps, config.mask_mode)
+        for mask, size in zip(transfer.labels.styles, shapes, strict=True)
+    ]
+    found = []
+    for label in ours:
+        chosen = [
+            each[label]["image"] if label in each else jnp.zeros(size)
+            for each, size in zip(theirs, shapes, strict=True)
+        ]
+        if any(label in each for each in theirs):
+            found.append(_region(transfer, pictures, chosen, ours[label]["image"]))
+    return found
+
+
+def _region(transfer, pictures, chosen, where):
+    """The `Region` of the styles under one mask each."""
+    config = transfer.config
+    styles = [
+        universal.statistics(
+            transfer.order, transfer.transform, picture, where=mask, mask_mode=config.mask_mode
+        )
+        for picture, mask in zip(pictures, chosen, strict=True)
+    ]
+    weights = config.style_weights or (1.0,) * len(styles)
+    shares = [weight / sum(weights) for weight in weights]
+    return universal.Region(universal.blend(transfer.transform, styles, shares), where)
+
+
+def _style_shapes(transfer):
+    size = transfer.config.style_size or transfer.config.size
+    return [io.fit_size(*picture.pixels.shape[:2], size) for picture in transfer.styles]
+
+
+def _check(config):
+    """Raises UserError for a value out of its range, or one that is not among the valid names."""
+    for key, least in {"size": 1, "style_size": 0, "passes": 1, "seed": 0}.items():
+        if config[key] < least:
+            raise UserError(f"{key} must be at least {least}; got {config[key]}")
+    if config.seed >= 2**32:
+        raise UserError(f"seed must be at most {2**32 - 1}; got {config.seed}")
+    for key in ("levels", "alpha", "style_weights"):
+        checks.numbers(key, config[key])
+    if not config.levels or not set(config.levels) <= set(nets.LEVELS):
+        raise UserError(f"levels must be some of {nets.LEVELS}; got {tuple(config.levels)}")
+    if len(config.alpha) not in (1, len(config.levels)):
+        raise UserError(
+            f"alpha must be one number, or one for each of the {len(config.levels)} levels; got "
+            f"{len(config.alpha)}"
+        )
+    for alpha in config.alpha:
+        if not 0 <= alpha <= 1:
+            raise UserError(f"alpha must be in [0, 1]; got {alpha}")
+    if any(weight < 0 for weight in config.style_weights):
+        raise UserError(f"style_weights must be at least 0; got {tuple(config.style_weights)}")
+    if config.style_weights and not sum(config.style_weights) > 0:
+        raise UserError(f"style_weights must add up to more than 0; got {tuple(config.style_weights)}")
+    _known("init", config.init, _INITS)
+    _known("mask_mode", config.mask_mode, masks.MODES)
+
+
+def _known(key, name, valid):
+    if name not in valid:
+        raise UserError(f"{key} {name!r} is unknown{nearest(name, valid)}")
+
+
+def _provenance(transfer, command):
+    pictures = {"content": transfer.content} if transfer.content else {}
+    pictures |= {f"style {i}": p for i, p in enumerate(transfer.styles)}
+    if transfer.labels:
+        pictures["content mask"] = transfer.labels.canvas
+        pictures |= {f"style mask {i}": p for i, p in enumerate(transfer.labels.styles)}
+    inputs = {
+        "weights": {"label": transfer.levels.label, "sha256": transfer.levels.sha256},
+        "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},
+        "seed": transfer.config.seed,
+    }
+    return provenance.describe(inputs, command, transfer.notes)

@@ -1,0 +1,468 @@
+"""Universal style transfer: against PyTorch, and what holds of it at any size, style, mask and transform."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from nstjax import io, levels, nets, transforms, universal, vgg, weights
+from nstjax.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+WCT = transforms.wct()
+DOWN = (5, 4, 3, 2, 1)
+FEATURE_TRANSFORMS = ("adain", "histogram", "mean_shift", "wct")
+encode, decode = jax.jit(universal.encode), jax.jit(levels.Level.decode)
+to_style = jax.jit(WCT.apply)
+moved_features = jax.jit(universal.moved, static_argnames=("transform", "mask_mode"))
+
+
+def picture(height, width, seed=0):
+    """A picture with large shapes and texture, in [0, 1]."""
+    rng, (rows, columns) = np.random.default_rng(seed), np.mgrid[:height, :width]
+    waves = [np.sin(rows * a + columns * b + c) for a, b, c in rng.uniform(0.05, 0.9, (3, 3))]
+    noise = 0.1 * rng.uniform(size=(height, width, 3))
+    return np.clip(0.45 + 0.25 * np.stack(waves, -1) + noise, 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return levels.load("mini").levels
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Random levels that are quick, and decode to something."""
+    params, made = vgg.random_params(0, vgg.TINY_WIDTHS), {}
+    encoder = vgg.make_encoder(params, vgg.TORCHVISION, padding="reflect")
+    for n in nets.LEVELS:
+        features = jnp.zeros((2, 2, vgg.TINY_WIDTHS[n - 1]))
+        decoder = nets.Decoder(n, vgg.TINY_WIDTHS).init(jax.random.key(n), features)["params"]
+        shape = decoder["conv1_1"]["kernel"].shape
+        decoder["conv1_1"]["kernel"] = 0.1 * jax.random.normal(jax.random.key(n), shape)
+        decoder["conv1_1"]["bias"] = jnp.full(3, 0.5)
+        made[n] = levels.Level(n, encoder.apply, vgg.TINY_WIDTHS, False, encoder.params, decoder)
+    return made
+
+
+def apply(order, content, style, transform=WCT, **options):
+    known = universal.statistics(order, transform, style)
+    return np.asarray(universal.stylise(order, transform, content, [universal.Region(known)], **options))
+
+
+def psnr(image, expected):
+    return -10 * np.log10(np.mean((np.clip(image, 0, 1) - np.clip(expected, 0, 1)) ** 2))
+
+
+# Against PyTorch ----------------------------------------------------------------------------------
+
+
+def torch_chain(folder, content, style, alpha, order):
+    """The published program in float64: its networks layer by layer, and the paper's transform."""
+    torch = pytest.importorskip("torch")
+    F = torch.nn.functional
+
+    def conv(x, arrays, name):
+        weight, bias = (
+            torch.tensor(arrays[f"{name}.{part}"].astype(np.float64)) for part in ("weight", "bias")
+        )
+        x = x if weight.shape[-1] == 1 else F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return F.conv2d(x, weight, bias)
+
+    def names(level):
+        convs = [f"conv{b}{i}" for b, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)]
+        return convs[: convs.index(f"conv{level}1") + 1]
+
+    def encode(arrays, x, level):
+        x = conv(x, arrays, "conv0")
+        for name in names(level):
+            if name.endswith("1") and name != "conv11":
+                x = F.max_pool2d(x, 2, ceil_mode=True)
+            x = F.relu(conv(x, arrays, name))
+        return x
+
+    def decode(arrays, x, level):
+        for name in reversed(names(level)):
+            x = F.relu(conv(x, arrays, name))
+            if name.endswith("1") and name != "conv11":
+                x = F.interpolate(x, scale_factor=2, mode="nearest")
+        return x
+
+    def power(x, exponent):
+        _, e, v = torch.linalg.svd(x @ x.T / (x.shape[1] - 1))
+        e, v = e[e >= 1e-5], v[e >= 1e-5].T
+        return v @ torch.diag(e**exponent) @ v.T
+
+    def wct(x, s):
+        centred, style = x - x.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
+        return power(style, 0.5) @ power(centred, -0.5) @ centred + s.mean(1, keepdim=True)
+
+    def tensor(image):
+        return torch.tensor(np.asarray(image, np.float64)).permute(2, 0, 1)[None]
+
+    x, s = tensor(content), tensor(style)
+    for level in order:
+        encoder, decoder = (
+            safetensors.numpy.load_file(folder / f"wct16x_{level}s{kind}.safetensors") for kind in "ed"
+        )
+        features, known = encode(encoder, x, level), encode(encoder, s, level)
+        flat = features.reshape(features.shape[1], -1)
+        moved = alpha * wct(flat, known.reshape(known.shape[1], -1)) + (1 - alpha) * flat
+        x = decode(decoder, moved.reshape(features.shape), level)
+    return x[0].permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize("alpha", [0.6, 1.0])
+@pytest.mark.parametrize("names", [("tubingen", "starry_night"), ("golden_gate", "the_scream")])
+def test_the_published_chain_agrees_with_pytorch(shared, names, alpha):
+    content, style = (
+        io.resize_to_cover(io.load_picture(str(shared / "images" / f"{name}.jpg")).pixels, *size)
+        for name, size in zip(names, ((80, 96), (96, 112)), strict=True)
+    )
+    expected = torch_chain(shared / "weights", content, style, alpha, DOWN)
+    loaded = levels.load(str(shared / "weights")).levels
+    ours = apply([loaded[n] for n in DOWN], content, style, alpha=alpha)
+    assert ours.shape == expected.shape and expected.std() > 0.1
+    assert psnr(ours, expected) >= 70  # 84 to 94 were measured
+
+
+# Levels -------------------------------------------------------------------------------------------
+
+
+def covariance(x, where=None):
+    flat = np.asarray(x, np.float64).reshape(-1, x.shape[-1])
+    flat = flat if where is None else flat[where.ravel()]
+    return np.cov(flat.T)
+
+
+def power(a, exponent):
+    """Of a symmetric matrix, on the space of its eigenvalues above 1e-5 and float32 rounding."""
+    e, v = np.linalg.eigh(a)
+    kept = e > max(1e-5, 2e-6 * e[-1])
+    return v[:, kept] * e[kept] ** exponent @ v[:, kept].T
+
+
+@pytest.mark.parametrize("level", nets.LEVELS)
+def test_features_have_the_covariance_of_the_style_before_they_are_decoded(mini, level):
+    content, style = picture(96, 128), picture(80, 112, 1)
+    (known,) = universal.statistics([mini[level]], WCT, style)
+    moved = moved_features(mini[level], WCT, content, [universal.Region(known)])
+    wanted, own = (covariance(encode(mini[level], x)) for x in (style, content))
+    # Of fewer positions than channels, in the directions in which the content varies.
+    half, varied = power(wanted, 0.5), power(own, 0.0)
+    expected = half @ varied @ half
+    assert level > 3 or np.trace(varied) > 0.8 * len(own)  # some channels never fire
+    assert np.abs(covariance(moved) - expected).max() < 1e-2 * np.abs(expected).max()
+    assert np.abs(own - expected).max() > 0.1 * np.abs(expected).max()
+    mean, mean_s = (np.mean(x, (0, 1)) for x in (moved, encode(mini[level], style)))
+    np.testing.assert_allclose(mean, mean_s, atol=1e-3 * np.abs(mean_s).max())
+
+
+@pytest.mark.parametrize("order", [(4, 2), (2, 4), (1, 1), (3,)])
+def test_levels_are_applied_in_their_order_and_alpha_0_only_decodes(mini, order):
+    content, style = picture(32, 48), picture(48, 48, 1)
+    chosen = [mini[n] for n in order]
+    x = y = jnp.asarray(content)
+    for level in chosen:
+        x = decode(level, encode(level, x))
+        (known,) = universal.statistics([level], WCT, style)
+        features = encode(level, y)
+        y = decode(level, 0.7 * to_style(features, known) + 0.3 * features)
+    np.testing.assert_allclose(apply(chosen, content, style, alpha=0.0), x, atol=1e-4)
+    # Whitening multiplies float32 rounding, level by level.
+    np.testing.assert_allclose(apply(chosen, content, style, alpha=0.7), y, atol=2e-2)
+    assert np.abs(x - y).max() > 0.05
+    if len(set(order)) > 1:
+        assert np.abs(apply(chosen[::-1], content, style, alpha=0.7) - y).max() > 0.1
+
+
+def test_alpha_of_each_level_is_its_own(tiny):
+    content, style = picture(32, 32), picture(32, 32, 1)
+    chosen = [tiny[3], tiny[1]]
+    known = universal.statistics(chosen, WCT, style)
+    first = universal.transfer(chosen[:1], WCT, content, [universal.Region(known[:1])], alpha=0.9)
+    both = universal.transfer(chosen[1:], WCT, first, [universal.Region(known[1:])], alpha=0.2)
+    np.testing.assert_allclose(apply(chosen, content, style, alpha=(0.9, 0.2)), both, atol=1e-3)
+    with pytest.raises(ValueError, match=r"alpha must be a number or one for each of 2 levels; got \(3,\)"):
+        apply(chosen, content, style, alpha=(0.9, 0.2, 0.1))
+
+
+def test_a_pass_goes_on_with_the_result_of_the_last(tiny):
+    content, style = picture(32, 32), picture(32, 32, 1)
+    chosen = [tiny[2], tiny[1]]
+    once = apply(chosen, content, style, alpha=0.6)
+    twice = apply(chosen, content, style, alpha=0.6, passes=2)
+    np.testing.assert_allclose(twice, apply(chosen, once, style, alpha=0.6), atol=1e-4)
+    assert np.abs(twice - once).max() > 1e-3
+
+
+# Sizes and pictures that are hardly ones ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(17, 31), (1, 1), (3, 200), (257, 2)])
+def test_any_size_is_kept_and_finite(tiny, shape):
+    chosen = [tiny[n] for n in DOWN]
+    for content, style in ((shape, (24, 20)), ((24, 20), shape)):
+        image = apply(chosen, picture(*content), picture(*style, 1), alpha=0.6)
+        assert image.shape == (*content, 3) and np.isfinite(image).all()
+
+
+@pytest.mark.parametrize("name", ["adain", "histogram", "mean_shift"])
+def test_other_transforms_take_odd_sizes(tiny, name):
+    transform, chosen = getattr(transforms, name)(), [tiny[n] for n in (5, 2)]
+    image = apply(chosen, picture(17, 31), picture(5, 9, 1), transform)
+    assert image.shape == (17, 31, 3) and np.isfinite(image).all()
+
+
+def test_a_picture_is_continued_by_its_mirror_image(mini):
+    content, style, level = picture(21, 35), picture(32, 32, 1), mini[3]
+    known = universal.statistics([level], WCT, style)
+    mirrored = np.pad(content, ((0, 3), (0, 1), (0, 0)), mode="symmetric")
+    whole = apply([level], mirrored, style)
+    np.testing.assert_allclose(apply([level], content, style), whole[:21, :35], atol=1e-4)
+    assert encode(level, content).shape[:2] == (6, 9)
+    assert len(known) == 1
+
+
+@pytest.mark.parametrize("level", nets.LEVELS)
+def test_a_picture_in_its_own_style_is_only_decoded(mini, level):
+    content = picture(64, 48)
+    image, plain = (apply([mini[level]], content, content, alpha=alpha) for alpha in (1.0, 0.0))
+    np.testing.assert_allclose(image, plain, atol=1e-2)  # whitening and colouring multiply rounding
+    other = apply([mini[level]], content, picture(64, 48, 1))
+    assert np.abs(other - plain).max() > 0.05
+
+
+@pytest.mark.parametrize("name, shape", [("wct", (5, 5)), *((n, (32, 32)) for n in FEATURE_TRANSFORMS)])
+def test_styles_and_contents_of_one_colour_are_finite_and_flat(mini, name, shape):
+    transform, chosen = getattr(transforms, name)(), [mini[n] for n in (3, 1)]
+    red = np.broadcast_to(np.float32([0.8, 0.2, 0.1]), (*shape, 3))
+    content, style = picture(*shape), picture(*shape, 1)
+    flat = apply(chosen, red, red, transform)
+    assert np.isfinite(flat).all() and np.abs(flat - flat.mean((0, 1))).max() < 2e-2
+    image = apply(chosen, content, red, transform)
+    assert np.isfinite(image).all()
+    if name in ("histogram", "wct"):  # the others keep variation, or a trace of it
+        assert np.abs(image - image.mean((0, 1))).max() < 2e-2
+        assert np.abs(image.mean((0, 1)) - flat.mean((0, 1))).max() < 2e-2
+    assert np.isfinite(apply(chosen, red, style, transform)).all()
+
+
+# Masks, blends, statistics ------------------------------------------------------------------------
+
+
+def test_outside_of_a_region_there_is_nothing_of_its_style(tiny):
+    content, style = picture(64, 96), picture(48, 48, 1)
+    left = np.zeros((64, 96), np.float32)
+    left[:, :40] = 1
+    order = [tiny[3], tiny[1]]
+    known = universal.statistics(order, WCT, style)
+    for i, level in enumerate(order):
+        x = np.asarray(encode(level, content))
+        moved = np.asarray(moved_features(level, WCT, content, [universal.Region(known[i], left)]))
+        edge = 40 // level.unit
+        np.testing.assert_array_equal(moved[:, edge:], x[:, edge:])
+        assert np.abs(moved[:, :edge] - x[:, :edge]).max() > 1e-2
+        inside = WCT.apply(x[:, :edge], known[i])  # by the statistics of the region alone
+        np.testing.assert_allclose(moved[:, :edge], inside, atol=1e-2 * np.abs(inside).max())
+    image = universal.stylise(order, WCT, content, [universal.Region(known, left)])
+    plain = apply(order, content, style, alpha=0.0)
+    # As far as networks see: 24 + 20 pixels at level 3, 2 at level 1.
+    np.testing.assert_allclose(image[:, 90:], plain[:, 90:], atol=1e-5)
+    assert np.abs(image - plain)[:, :40].max() > 1e-2
+
+
+def test_two_regions_have_two_styles(tiny):
+    content, a, b = picture(32, 48), picture(40, 32, 1), picture(32, 32, 2)
+    left = np.zeros((32, 48), np.float32)
+    left[:, :24] = 1
+    for level in (tiny[4], tiny[2]):
+        known = [universal.statistics([level], WCT, s)[0] for s in (a, b)]
+        masked = [universal.Region(known[0], left), universal.Region(known[1], 1 - left)]
+        both = moved_features(level, WCT, content, masked, alpha=0.8)
+        first, second = (moved_features(level, WCT, content, [region], alpha=0.8) for region in masked)
+        edge = 24 // level.unit
+        np.testing.assert_allclose(both[:, :edge], first[:, :edge], atol=1e-5)
+        np.testing.assert_allclose(both[:, edge:], second[:, edge:], atol=1e-5)
+    none = universal.Region([known[0]], np.zeros((32, 48), np.float32))
+    image = universal.stylise([level], WCT, content, [none])
+    np.testing.assert_allclose(image, decode(level, encode(level, content)), atol=1e-5)
+
+
+def test_a_style_is_read_inside_its_mask_alone(mini):
+    style, other = picture(64, 64, 1), picture(64, 64, 2)
+    where = np.zeros((64, 64), np.float32)
+    where[:, :40] = 1
+    other[:, :40] = style[:, :40]
+    for level in (mini[1], mini[2], mini[3]):
+        a, b = (
+            jax.tree.leaves(universal.statistics([level], WCT, s, where=where, mask_mode="inside"))
+            for s in (style, other)
+        )
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_allclose(x, y, atol=1e-5 * np.abs(x).max())
+
+
+@pytest.mark.parametrize("name", FEATURE_TRANSFORMS)
+def test_styles_are_interpolated(tiny, name):
+    transform, order = getattr(transforms, name)(), [tiny[2]]
+    content, a, b = picture(32, 48), picture(40, 32, 1), picture(32, 32, 2)
+    known = [universal.statistics(order, transform, s) for s in (a, b)]
+    first, second = (
+        universal.stylise(order, transform, content, [universal.Region(k)], alpha=0.9) for k in known
+    )
+    for portions, expected in (((1.0, 0.0), first), ((0.0, 1.0), second)):
+        blended = universal.Region(universal.blend(transform, known, portions))
+        image = universal.stylise(order, transform, content, [blended], alpha=0.9)
+        np.testing.assert_allclose(image, expected, atol=1e-4)
+    assert np.abs(first - second).max() > 1e-2
+
+
+def test_a_size_is_compiled_once_for_any_style_and_alpha(tiny, compilations):
+    order = [tiny[2], tiny[1]]
+    styles = [universal.statistics(order, WCT, picture(24, 24, seed)) for seed in range(3)]
+    contents = [jnp.asarray(picture(20, 28, seed)) for seed in range(3)]
+
+    def all_of_them():
+        for content, known, alpha in zip(contents, styles, (0.2, 0.5, 0.9), strict=True):
+            universal.stylise(order, WCT, content, [universal.Region(known)], alpha=alpha, passes=2)
+
+    universal.stylise(order, WCT, contents[0], [universal.Region(styles[0])], alpha=1.0)
+    with compilations() as seen:
+        all_of_them()
+        universal.statistics(order, WCT, picture(24, 24, 9))
+    assert len(seen) == 0
+    with compilations() as seen:
+        universal.stylise(order, WCT, jnp.asarray(picture(22, 28)), [universal.Region(styles[0])])
+    assert len(seen) > 0
+
+
+@pytest.mark.parametrize("name", FEATURE_TRANSFORMS)
+def test_gradients_are_finite_where_eigenvalues_repeat_or_vanish(mini, name):
+    transform, order = getattr(transforms, name)(), [mini[n] for n in (4, 1)]
+    style = picture(32, 32, 1)
+    known = universal.statistics(order, transform, style)
+    weights = np.random.default_rng(0).normal(size=(16, 16, 3))
+
+    @jax.jit
+    def value_and_gradient(content):
+        def scalar(content):
+            image = universal.transfer(order, transform, content, [universal.Region(known)], alpha=0.8)
+            return jnp.sum(weights * image)
+
+        return jax.value_and_grad(scalar)(content)
+
+    stripes = np.broadcast_to((np.arange(16) // 4 % 2)[:, None, None], (16, 16, 3)).astype(np.float32)
+    for content in (picture(16, 16), np.full((16, 16, 3), 0.5, np.float32), 0 * stripes, stripes):
+        value, gradient = value_and_gradient(content)
+        assert np.isfinite(value) and np.isfinite(gradient).all()
+    assert np.abs(value_and_gradient(picture(16, 16))[1]).max() > 0
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def slim_folder(folder, level, change=lambda encoder, decoder: None):
+    """Writes random slim models of a level, changed by hand; returns their arrays."""
+    rng, widths = np.random.default_rng(level), (5, 6, 7, 8, 9)[:level]
+    encoder, decoder, channels = {}, {}, 3
+
+    def layer(arrays, name, o, i, side=3):
+        arrays[f"{name}.weight"] = 0.2 * rng.normal(size=(o, i, side, side))
+        arrays[f"{name}.bias"] = 0.2 * rng.normal(size=o)
+
+    layer(encoder, "conv0", 3, 3, 1)
+    for conv in vgg.CONVS[: vgg.CONVS.index(f"conv{level}_1") + 1]:
+        name, width = conv.replace("_", ""), widths[int(conv[4]) - 1]
+        layer(encoder, name, width, channels)
+        layer(decoder, name, channels, width)
+        if conv.endswith("_1"):
+            layer(encoder, f"{name}_aux", 4, width, 1)
+        channels = width
+    change(encoder, decoder)
+    for kind, arrays in (("e", encoder), ("d", decoder)):
+        arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        safetensors.numpy.save_file(arrays, folder / f"wct16x_{level}s{kind}.safetensors")
+    return encoder, decoder
+
+
+def test_a_level_of_a_folder_is_the_network_of_its_files(tmp_path):
+    encoder, decoder = slim_folder(tmp_path, 2)
+    slim_folder(tmp_path, 1)
+    loaded = levels.load(str(tmp_path), (2, 1))
+    assert loaded.label == f"wct16x ({tmp_path.name})" and len(loaded.sha256) == 64
+    assert loaded.levels[2].widths == (5, 6) and loaded.levels[1].widths == (5,)
+    image = picture(6, 8)
+
+    def conv(x, arrays, name):
+        x = np.pad(x, ((1, 1), (1, 1), (0, 0)), mode="reflect")
+        windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (0, 1))
+        return np.einsum("hwiyx,oiyx->hwo", windows, arrays[f"{name}.weight"]) + arrays[f"{name}.bias"]
+
+    x = image @ encoder["conv0.weight"][:, :, 0, 0].T + encoder["conv0.bias"]
+    for name in ("conv11", "conv12"):
+        x = np.maximum(conv(x, encoder, name), 0)
+    x = np.maximum(conv(x.reshape(3, 2, 4, 2, 5).max((1, 3)), encoder, "conv21"), 0)
+    np.testing.assert_allclose(loaded.levels[2].encode(image), x, atol=1e-5)
+    y = np.maximum(conv(x, decoder, "conv21"), 0).repeat(2, 0).repeat(2, 1)
+    for name in ("conv12", "conv11"):
+        y = np.maximum(conv(y, decoder, name), 0)
+    np.testing.assert_allclose(loaded.levels[2].decode(x.astype(np.float32)), y, atol=1e-5)
+    assert y.min() == 0 < y.max()
+
+
+@pytest.mark.parametrize(
+    "change, line",
+    {
+        lambda e, d: e.pop("conv12.weight"): "wct16x_2se.safetensors: array 'conv12.weight' is missing",
+        lambda e, d: e.pop("conv21.bias"): "wct16x_2se.safetensors: array 'conv21.bias' is missing",
+        lambda e, d: e.pop("conv11_aux.bias"): "wct16x_2se.safetensors: array 'conv11_aux.bias' is missing",
+        lambda e, d: d.pop("conv11.bias"): "wct16x_2sd.safetensors: array 'conv11.bias' is missing",
+        lambda e, d: d.update(more=[1]): "wct16x_2sd.safetensors: array 'more' is not part of a slim model",
+        lambda e, d: e.update({"conv22.bias": [1]}): "2se.safetensors: array 'conv22.bias' is not part of",
+        lambda e, d: d.update({"conv12.bias": [1]}): (
+            r"2sd.safetensors: array 'conv12.bias' has shape \(1,\), expected \(5,\)"
+        ),
+        lambda e, d: e.update({"conv0.weight": [1]}): (
+            r"array 'conv0.weight' has shape \(1,\), expected \(3, 3, 1, 1\)"
+        ),
+        lambda e, d: e.update(
+            {"conv0.bias": [np.nan] * 3}
+        ): "array 'conv0.bias' has values that are not finite",
+    }.items(),
+)
+def test_an_array_that_is_wrong_is_named_with_its_file(tmp_path, change, line):
+    slim_folder(tmp_path, 2, change)
+    with pytest.raises(UserError, match=line):
+        levels.load(str(tmp_path), (2,))
+
+
+def test_sets_of_levels_that_cannot_be_had(tmp_path):
+    slim_folder(tmp_path, 1)
+    with pytest.raises(UserError, match=r"cannot read .*wct16x_4se\.safetensors: No such file"):
+        levels.load(str(tmp_path), (1, 4))
+    (tmp_path / "wct16x_1sd.safetensors").write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"wct16x_1sd\.safetensors: not a readable safetensors file"):
+        levels.load(str(tmp_path), (1,))
+    with pytest.raises(UserError, match=r"weights 'mni': no such folder, file .*; did you mean 'mini'"):
+        levels.load("mni")
+    with pytest.raises(UserError, match="weights 'vgg19' have no decoders; expected mini or"):
+        levels.load("vgg19")
+
+
+def test_an_encoder_of_ones_own_has_its_decoders_beside_it(tmp_path, mini):
+    encoder, decoders = weights.load("mini"), weights.load_decoders("mini")
+    weights.save(tmp_path / "own.safetensors", encoder)
+    with pytest.raises(UserError, match=r"own_decoders\.safetensors'?: no such file"):
+        levels.load(str(tmp_path / "own.safetensors"))
+    weights.save_decoders(tmp_path / "own_decoders.safetensors", decoders)
+    loaded = levels.load(str(tmp_path / "own.safetensors")).levels[3]
+    features = encode(loaded, picture(16, 16))
+    np.testing.assert_array_equal(features, encode(mini[3], picture(16, 16)))
+    np.testing.assert_array_equal(loaded.decode(features), mini[3].decode(features))
+    tiny = weights.load("random-tiny")
+    weights.save(tmp_path / "own.safetensors", tiny)
+    with pytest.raises(UserError, match=r"for an encoder of widths .16, 32, .*; that of .* has .4, 6, "):
+        levels.load(str(tmp_path / "own.safetensors"))
