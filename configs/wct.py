@@ -36,6 +36,8 @@ def get_config(arg=None):
     config.size = 64 if arg.smoke else 512
     config.style_size = 0  # that of the content
     config.weights = "mini"
+    config.decoders = ""  # those that come with the weights
+    config.measured_by = "mini"
     config.levels = (5, 4, 3, 2, 1)  # sec. 3.3: from coarse to fine
     config.alpha = (1.0,) if arg.texture else (0.6,)  # the code's default; sec. 4.3 for textures
     config.transform = arg.transform
@@ -43,5 +45,6 @@ def get_config(arg=None):
     config.passes = 3 if arg.texture else 1  # the code's for textures
     config.init = "noise" if arg.texture else "content"
     config.seed = 0
+    config.tile = 1024  # pixels; 0 for any size at once
     config.lock()
     return config

@@ -7,14 +7,14 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import fetch, recipe
+from nstjax import fetch, mini
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder to make, or to go on with.")
 
 
 def main(_):
-    left = recipe.make(recipe.load(_CONFIG.value, _WORKDIR.value, command.line()))
+    left = mini.make(mini.load(_CONFIG.value, _WORKDIR.value, command.line()))
     digests = {path: fetch.file_hash(path, "sha256") for path in left.values()}
     return "\n".join(f"{kind + ':':9} {path}  SHA-256 {digests[path]}" for kind, path in left.items())
 

@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import data, distill, fidelity, io, nets, recipe, vgg, weights
+from nstjax import data, distill, fidelity, io, mini, nets, vgg, weights
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
 _WEIGHTS = flags.DEFINE_string("weights", "mini", "The weight set to measure.")
@@ -36,7 +36,7 @@ SIZE = 256
 
 def main(_):
     config = _CONFIG.value
-    recipe.check(config)
+    mini.check(config)
     files = data.picture_files(config.data)
     held_out = [_square(path) for path in files if path.stem in config.held_out]
     away = {*config.held_out, *config.left_out}

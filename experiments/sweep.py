@@ -17,7 +17,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import run, runfolder, scoring, sweep, sweepreport, sweeprun
+from nstjax import kinds, run, runfolder, scoring, sweep, sweepreport, sweeprun
 from nstjax.errors import FailedError, UserError, nearest
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A config with get_sweep().", lock_config=True)
@@ -54,7 +54,9 @@ def main(argv):
         left = {}
         if _MEASURE.value:
             baseline = next(sweep.name(p) for p in planned.points if sweep.is_baseline(planned, p))
-            scoring.measure_points(sweeprun.share(chosen), workdir, points[baseline])
+            kind = kinds.of(configs[baseline])
+            encoder = kind.encoder(points[baseline])
+            scoring.measure_points(sweeprun.share(chosen), workdir, encoder, kind.subject)
             sweeprun.everyone("the points are measured")
             left = sweepreport.write(workdir) if first else {}
     if stand.failed:

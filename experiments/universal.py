@@ -1,22 +1,39 @@
 """Transfers any style to a picture without training, or paints a texture from noise.
 
-python -m experiments.universal --config=configs/wct.py --config.content=photo.jpg \\
-    --config.style=painting.jpg --workdir=runs/universal
+    python -m experiments.universal --config=configs/wct.py --config.content=photo.jpg \\
+        --config.style=painting.jpg --workdir=runs/universal
+
+With --contents, every style to every content, into WORKDIR/STYLE/CONTENT.png and a sheet; a folder of
+frames is done in their order, and the same command goes on where it was stopped:
+
+    python -m experiments.universal --config=configs/wct.py --contents=frames \\
+        --styles=painting.jpg,example:mosaic --workdir=runs/universal
 """
 
 from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import universalrun
+from nstjax import universalbatch, universalrun
+from nstjax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The transfer.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make.")
+_CONTENTS = flags.DEFINE_list(
+    "contents", [], "Pictures, or a folder of them, in the place of config.content."
+)
+_STYLES = flags.DEFINE_list("styles", [], "Pictures, one after the other, in the place of config.style.")
 
 
 def main(_):
-    left = universalrun.stylise(_CONFIG.value, _WORKDIR.value, command=command.line())
-    return f"picture: {left['picture']}"
+    config, workdir, line = _CONFIG.value, _WORKDIR.value, command.line()
+    if _CONTENTS.value:
+        left = universalbatch.stylise(config, _CONTENTS.value, _STYLES.value, workdir, line)
+    elif _STYLES.value:
+        raise UserError("--styles is given without --contents; give both, or config.content and config.style")
+    else:
+        left = universalrun.stylise(config, workdir, command=line)
+    return "\n".join(f"{name}: {path}" for name, path in left.items())
 
 
 if __name__ == "__main__":

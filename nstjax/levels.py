@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import io, nets, vgg, weights
+from nstjax import io, nets, torch_file, vgg, weights
 from nstjax.errors import UserError, nearest
 
+_VGG = "vgg_normalised_conv5_1.pth"
 RGB = vgg.Preprocessing("rgb", 1.0, (0.0, 0.0, 0.0))
 
 
@@ -76,14 +77,18 @@ class Levels:
     sha256: str
 
 
-def load(name, numbers=nets.LEVELS):
+def load(name, numbers=nets.LEVELS, *, decoders=""):
     """Levels of a set by name or path.
 
     Args:
-      name: a weight set that comes with decoders; or the path of an encoder F.safetensors, with its
-        decoders beside it as F_decoders.safetensors; or of a folder of slim models as they were
-        published with Wang et al. 2020, wct16x_{1..5}s{e,d}.safetensors, each level on its own.
+      name: a weight set that comes with decoders; any other, with `decoders`; or the path of
+        - an encoder F.safetensors, with its decoders beside it as F_decoders.safetensors;
+        - a folder of slim models as they were published with Wang et al. 2020,
+          wct16x_{1..5}s{e,d}.safetensors, each level on its own;
+        - a folder of the original VGG-19 models as PyTorch files in the layout of irasin/Pytorch_WCT,
+          vgg_normalised_conv5_1.pth and decoder_relu{1..5}_1.pth.
       numbers: which levels, of 1 to 5.
+      decoders: path of a file that `nstjax.weights.save_decoders` wrote, as `configs/decoder.py` leaves it.
 
     Returns:
       `Levels`.
@@ -95,15 +100,19 @@ def load(name, numbers=nets.LEVELS):
       Wang et al. 2020, https://arxiv.org/abs/2003.08436
     """
     path = Path(name).expanduser()
-    if name in weights.SHIPPED_DECODERS:
-        return _of_a_weight_set(name, name, numbers)
+    if decoders or name in weights.SHIPPED_DECODERS:
+        return _of_a_weight_set(name, decoders or name, numbers)
     if path.is_dir():
-        return _published(path, numbers)
+        is_torch = (path / _VGG).exists() or any(path.glob("decoder_relu?_1.pth"))
+        return (_pytorch_wct if is_torch else _published)(path, numbers)
     if path.is_file():
         return _of_a_weight_set(name, str(path.with_name(f"{path.stem}_decoders.safetensors")), numbers)
     if name in weights.NAMES:
         valid = ", ".join(weights.SHIPPED_DECODERS)
-        raise UserError(f"weights {name!r} have no decoders; expected {valid} or the path of some that do")
+        raise UserError(
+            f"weights {name!r} have no decoders; give decoders, as configs/decoder.py trains them, or the "
+            f"weights {valid}, or the path of some that come with theirs"
+        )
     valid = nearest(name, weights.SHIPPED_DECODERS)
     raise UserError(f"weights {name!r}: no such folder, file or weight set with decoders{valid}")
 
@@ -112,10 +121,13 @@ def _of_a_weight_set(name, decoders_name, numbers):
     loaded, decoders = weights.load(name), weights.load_decoders(decoders_name)
     # Decoders are trained with this pooling and this padding.
     encoder = vgg.make_encoder(loaded.params, loaded.preprocessing, pooling="max", padding="reflect")
-    for tap in (f"relu{n}_1" for n in numbers):
-        if tap not in encoder.taps:
-            raise UserError(f"weights {name}: end at {encoder.taps[-1]}, before {tap}")
-    widths = tuple(loaded.params[f"conv{block}_1"]["bias"].shape[0] for block in range(1, max(numbers) + 1))
+    for n in numbers:
+        if f"relu{n}_1" not in encoder.taps:
+            raise UserError(f"weights {name}: end at {encoder.taps[-1]}, before relu{n}_1")
+        if f"decoder{n}" not in decoders.params:
+            there = ", ".join(decoders.params)
+            raise UserError(f"decoders {decoders_name}: hold {there}; levels ask for decoder{n}")
+    widths = vgg.widths(loaded.params)[: max(numbers)]
     if decoders.widths[: len(widths)] != widths:
         raise UserError(
             f"decoders {decoders_name}: are for an encoder of widths {decoders.widths}; that of {name} has "
@@ -134,11 +146,42 @@ def _published(folder, numbers):
         pair = [folder / f"wct16x_{n}s{kind}.safetensors" for kind in "ed"]
         params, _ = read_slim_encoder(pair[0], n)
         encoder = vgg.make_encoder(params, RGB, pooling="max", padding="reflect")
-        widths = tuple(params[f"conv{block}_1"]["bias"].shape[0] for block in range(1, n + 1))
+        widths = vgg.widths(params)
         decoder = read_slim_decoder(pair[1], n, widths)
         levels[n] = Level(n, encoder.apply, widths, True, encoder.params, decoder)
         files += [path.read_bytes() for path in pair]
     return Levels(levels, f"wct16x ({folder.name})", _digest(*files))
+
+
+def _pytorch_wct(folder, numbers):
+    path = folder / _VGG
+    arrays = torch_file.read_state_dict(path)
+    before = _take_conv(path, arrays, "0", (3, 3, 1, 1))
+    names = _sequential(_convs(5), first=2, pooled=True)
+    params = _folded(_take_convs(path, arrays, names), *before)
+    _check_empty(path, arrays, "that encoder")
+    encoder = vgg.make_encoder(params, RGB, pooling="max", padding="reflect")
+    levels, digests = {}, [path.read_bytes()]
+    for n in numbers:
+        path, widths = folder / f"decoder_relu{n}_1.pth", vgg.widths(params)[:n]
+        arrays = torch_file.read_state_dict(path)
+        decoder = _take_decoder(path, arrays, n, widths, _sequential(_convs(n)[::-1], first=1, pooled=False))
+        levels[n] = Level(n, encoder.apply, widths, False, encoder.params, decoder)
+        digests.append(path.read_bytes())
+    return Levels(levels, f"vgg19 ({folder.name})", _digest(*digests))
+
+
+def _sequential(convs, *, first, pooled):
+    """{conv: number} of convolutions in a `torch.nn.Sequential` of padding, convolution, ReLU and, between
+    blocks, another layer: a pooling before the first of a block, or an upsampling after it.
+    """
+    numbers = {}
+    for conv in convs:
+        between = conv.endswith("_1") and conv != "conv1_1"
+        first += between and pooled
+        numbers[conv] = str(first)
+        first += 3 + (between and not pooled)
+    return numbers
 
 
 def _digest(*parts):
@@ -163,22 +206,15 @@ def read_slim_encoder(path, level):
     Raises:
       UserError: for a file that is missing, or an array that is missing, misshapen or none of these.
     """
-    arrays, params, maps, channels = _read(path), {}, {}, 3
-    before, offset = (_take(path, arrays, f"conv0.{part}", like) for part, like in _layer(3, 3, 1))
-    for conv in vgg.CONVS[: vgg.CONVS.index(f"conv{level}_1") + 1]:
-        name, first = conv.replace("_", ""), conv.endswith("_1")
-        bias = _take(path, arrays, f"{name}.bias", (None if first else channels,))
-        weight = _take(path, arrays, f"{name}.weight", (len(bias), channels, 3, 3))
-        params[conv], channels = {"kernel": weight.transpose(2, 3, 1, 0), "bias": bias}, len(bias)
-        if first:
-            layer = _layer(None, channels, 1)
-            weight, bias = (_take(path, arrays, f"{name}_aux.{part}", like) for part, like in layer)
-            maps[conv.replace("conv", "relu")] = {"kernel": weight[:, :, 0, 0].T, "bias": bias}
-    _check_empty(path, arrays)
-    first = params["conv1_1"]
-    first["bias"] = first["bias"] + np.einsum("hwio,i->o", first["kernel"], offset)
-    first["kernel"] = np.einsum("hwio,ij->hwjo", first["kernel"], before[:, :, 0, 0])
-    return params, maps
+    arrays, names = _read(path), {conv: conv.replace("_", "") for conv in _convs(level)}
+    before = _take_conv(path, arrays, "conv0", (3, 3, 1, 1))
+    params, maps = _take_convs(path, arrays, names), {}
+    for conv in filter(lambda conv: conv.endswith("_1"), params):
+        width = len(params[conv]["bias"])
+        weight, bias = _take_conv(path, arrays, f"{names[conv]}_aux", (None, width, 1, 1))
+        maps[conv.replace("conv", "relu")] = {"kernel": weight[:, :, 0, 0].T, "bias": bias}
+    _check_empty(path, arrays, "a slim model")
+    return _folded(params, *before), maps
 
 
 def read_slim_decoder(path, level, widths):
@@ -192,26 +228,53 @@ def read_slim_decoder(path, level, widths):
     Raises:
       UserError: for a file that is missing, or an array that is missing, misshapen or extra.
     """
-    arrays, params = _read(path), {}
-    features = jnp.zeros((2, 2, widths[level - 1]))
-    decoder = nets.Decoder(level, widths)
-    shapes = jax.eval_shape(decoder.init, jax.random.key(0), features)["params"]
-    for conv, like in shapes.items():
-        name, (*_, i, o) = conv.replace("_", ""), like["kernel"].shape
-        weight, bias = (_take(path, arrays, f"{name}.{part}", like) for part, like in _layer(o, i, 3))
-        params[conv] = {"kernel": weight.transpose(2, 3, 1, 0), "bias": bias}
-    _check_empty(path, arrays)
+    names = {conv: conv.replace("_", "") for conv in _convs(level)}
+    return _take_decoder(path, _read(path), level, widths, names)
+
+
+def _convs(level):
+    """Those of VGG-19 to relu{level}_1."""
+    return vgg.CONVS[: vgg.CONVS.index(f"conv{level}_1") + 1]
+
+
+def _folded(params, weight, bias):
+    """Convolutions of which the first does what a 1 x 1 layer before it does as well."""
+    first = params["conv1_1"]
+    offset = np.einsum("hwio,i->o", first["kernel"], bias)
+    kernel = np.einsum("hwio,ij->hwjo", first["kernel"], weight[:, :, 0, 0])
+    return params | {"conv1_1": {"kernel": kernel, "bias": first["bias"] + offset}}
+
+
+def _take_convs(path, arrays, names):
+    """{conv: {"kernel", "bias"}} of an encoder's arrays in PyTorch's layout; blocks may be of any width."""
+    params, channels = {}, 3
+    for conv, name in names.items():
+        width = None if conv.endswith("_1") else channels
+        weight, bias = _take_conv(path, arrays, name, (width, channels, 3, 3))
+        params[conv], channels = {"kernel": weight.transpose(2, 3, 1, 0), "bias": bias}, len(bias)
     return params
 
 
-def _layer(o, i, side):
-    """(part, shape) of a convolution in PyTorch's layout; None for any number."""
-    return ("weight", (o, i, side, side)), ("bias", (o,))
+def _take_decoder(path, arrays, level, widths, names):
+    features, params = jnp.zeros((2, 2, widths[level - 1])), {}
+    shapes = jax.eval_shape(nets.Decoder(level, widths).init, jax.random.key(0), features)["params"]
+    for conv, like in shapes.items():
+        *_, i, o = like["kernel"].shape
+        weight, bias = _take_conv(path, arrays, names[conv], (o, i, 3, 3))
+        params[conv] = {"kernel": weight.transpose(2, 3, 1, 0), "bias": bias}
+    _check_empty(path, arrays, "that decoder")
+    return params
 
 
 def _read(path):
     with io.reading(path):
         return weights.parse_safetensors(path, Path(path).read_bytes())[0]
+
+
+def _take_conv(path, arrays, name, shape):
+    """(weight, bias) of a convolution in PyTorch's layout, taken out of a dict; None for any number."""
+    bias = _take(path, arrays, f"{name}.bias", shape[:1])
+    return _take(path, arrays, f"{name}.weight", (len(bias), *shape[1:])), bias
 
 
 def _take(path, arrays, name, shape):
@@ -227,6 +290,6 @@ def _take(path, arrays, name, shape):
     return np.asarray(array, np.float32)
 
 
-def _check_empty(path, arrays):
+def _check_empty(path, arrays, what):
     if arrays:
-        raise UserError(f"weights {path}: array {next(iter(arrays))!r} is not part of a slim model")
+        raise UserError(f"weights {path}: array {next(iter(arrays))!r} is not part of {what}")

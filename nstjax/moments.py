@@ -1,6 +1,7 @@
 """Means under soft masks, Gram matrices and moments: what losses and transforms measure features with."""
 
 import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -81,3 +82,37 @@ def covariance_matrix(moments):
     """The covariance [c, c] that belongs to raw moments."""
     mean, second = moments
     return second - jnp.outer(mean, mean)
+
+
+class Moments(NamedTuple):
+    """What is known of the features of a picture, or of a part of one; a pytree.
+
+    Attributes:
+      n: the number of positions, or the sum of the mask.
+      mean: [c].
+      spread: the covariance [c, c], or variances [c], divided by n; None where nobody asks.
+      least, most: of all channels together, or None.
+    """
+
+    n: Any
+    mean: Any
+    spread: Any = None
+    least: Any = None
+    most: Any = None
+
+
+def merge(a, b):
+    """The `Moments` of two parts of a picture together (Chan, Golub & LeVeque 1983)."""
+    n = a.n + b.n
+    share, apart = b.n / jnp.where(n > 0, n, 1.0), b.mean - a.mean
+    spread = a.spread
+    if spread is not None:
+        between = jnp.outer(apart, apart) if spread.ndim == 2 else jnp.square(apart)
+        spread = (1 - share) * a.spread + share * b.spread + share * (1 - share) * between
+    least, most = a.least, a.most
+    if least is not None:  # of all features where a mask is empty
+        both = (a.n > 0) == (b.n > 0)
+        one = jnp.where(b.n > 0, jnp.stack([b.least, b.most]), jnp.stack([a.least, a.most]))
+        least = jnp.where(both, jnp.minimum(a.least, b.least), one[0])
+        most = jnp.where(both, jnp.maximum(a.most, b.most), one[1])
+    return Moments(n, a.mean + share * apart, spread, least, most)

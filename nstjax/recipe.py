@@ -1,33 +1,17 @@
-"""The recipe of a small encoder and its decoders: from pictures and teachers to two files."""
+"""Recipes of networks: what every trained part shares, and decoders for any encoder."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from nstjax import checks, data, distill, fetch, io, nets, provenance, reconstruct, train, vgg, weights
+from nstjax import checks, data, io, nets, provenance, reconstruct, train, vgg, weights
 from nstjax.errors import UserError
 from nstjax.runfolder import RunFolder
 
 DECODERS = {f"decoder{level}": level for level in nets.LEVELS}
-PARTS = ("shallow", "deep", *DECODERS)
 OPTIMIZERS = {"adam": train.adam, "muon": train.muon}
-CALIBRATION_BATCHES = 12
-# Filters are scaled as if they fired, or weighed, at least this share of the mean of their layer.
-RAREST = 1e-3
-ABOUT = {
-    "what": "VGG-19 to relu5_1 with narrow layers, each scaled to a mean activation of 1; decoders for it",
-    "recipe": "python -m experiments.distill --config=configs/mini.py",
-    "teachers": "VGG-19 (blocks 1 to 3), the slim encoder of Wang et al. 2020 (blocks 4 and 5)",
-    "licence": "MIT",
-    "attribution": (
-        "Trained from random weights to imitate VGG-19 of K. Simonyan and A. Zisserman, Visual Geometry "
-        "Group, University of Oxford (weights CC BY 4.0), and Collaborative Distillation (MIT)"
-    ),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +19,7 @@ class Recipe:
     """What every part of a recipe is trained with.
 
     Attributes:
-      config: a ConfigDict as `configs/mini.py` returns it.
+      config: a ConfigDict as `configs/mini.py` and `configs/decoder.py` return it.
       workdir: a folder; each part gets a run folder in it, and goes on where it was stopped.
       pictures: [H, W, 3] uint8 each, to take crops of.
       provenance: for `provenance.json`.
@@ -47,39 +31,38 @@ class Recipe:
     provenance: dict
 
 
-def load(config, workdir, command=""):
-    """The `Recipe` of a config.
+def load(config, workdir, teachers, command=""):
+    """The `Recipe` of a config whose parts are checked.
+
+    Args:
+      config: with `data`, a folder of pictures to which those of the package are added, or "" for those
+        alone; `held_out` and `left_out`, names of some, without suffixes, that are not used; and `seed`.
+      workdir: path of a folder.
+      teachers: SHA-256 of the networks that are imitated or inverted.
+      command: the command line, for provenance.
 
     Raises:
-      UserError: for a value that is out of range, a picture or a teacher that cannot be read.
+      UserError: for a picture that cannot be read.
     """
-    check(config)
+    files = data.picture_files(config.data) if config.data else []
     away = {*config.held_out, *config.left_out}
-    names = [str(path) for path in data.picture_files(config.data) if path.stem not in away]
+    names = [str(path) for path in files if path.stem not in away]
     names += [f"example:{name}" for name in io.example_names()]
     pictures = [io.load_picture(name) for name in names]
     inputs = {
         "pictures": {Path(p.name).name: p.sha256 for p in pictures},
-        "teachers": [weights.load(config.teacher.shallow).sha256, _digest(config.teacher.deep)],
+        "teachers": teachers,
         "seed": config.seed,
     }
     described = provenance.describe(inputs, command)
     return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)
 
 
-def _digest(path):
-    try:
-        return fetch.file_hash(path, "sha256")
-    except OSError as error:
-        raise UserError(f"teacher {path}: cannot be read ({error.strerror})") from None
-
-
-def check(config):
-    """Raises UserError for a config that is no recipe, or a value that is out of range."""
-    checks.keys(config, ("data", "held_out", "teacher", *PARTS), "a recipe, such as configs/mini.py")
+def check(config, parts):
+    """Raises UserError for a value of a recipe, or of its parts, that is out of range."""
     if not 0 <= config.texture_share < 1:
         raise UserError(f"texture_share must be in [0, 1); got {config.texture_share}")
-    for name in PARTS:
+    for name in parts:
         part = config[name]
         for key, unit in (("steps", 1), ("batch", 2), ("size", 16)):
             if part[key] < unit or part[key] % unit:
@@ -95,93 +78,66 @@ def check(config):
         raise UserError(f"dtype must be float16 or float32; got {config.dtype!r}")
 
 
-def make(recipe):
-    """Trains the encoder, blocks 1 to 3 before 4 and 5, and then its decoders.
+def load_decoders(config, workdir, command=""):
+    """The `Recipe` of a config as `configs/decoder.py` returns it, and the weight set it names.
+
+    Raises:
+      UserError: for whatever a person can mend.
+    """
+    checks.keys(config, ("weights", "levels", "data"), "decoders, such as configs/decoder.py")
+    levels = tuple(config.levels)
+    if not levels or not set(levels) <= set(nets.LEVELS) or len(set(levels)) < len(levels):
+        raise UserError(f"levels must be some of {nets.LEVELS}, each once; got {levels}")
+    check(config, [f"decoder{level}" for level in levels])
+    loaded = weights.load(config.weights, seed=config.seed)
+    deepest = f"relu{max(levels)}_1"
+    if deepest not in vgg.reachable_taps(loaded.params):
+        end = vgg.reachable_taps(loaded.params)[-1]
+        raise UserError(f"weights {config.weights}: end at {end}, before {deepest}; give fewer levels")
+    return load(config, workdir, [loaded.sha256], command), loaded
+
+
+def make_decoders(recipe, loaded):
+    """Trains the decoders of `config.levels`, one after the other.
 
     Returns:
-      {"encoder": path, "decoders": path} of two files.
+      {"decoders": path} of a file for `nstjax.weights.load_decoders`.
 
     Raises:
       UserError: for whatever a person can mend.
       NotFiniteError: where training failed.
     """
-    left = {"encoder": recipe.workdir / "mini.safetensors"}
-    left["decoders"] = recipe.workdir / "mini_decoders.safetensors"
-    weights.save(left["encoder"], _encoder(recipe), dtype=recipe.config.dtype)
-    decoders = _decoders(recipe, weights.load(str(left["encoder"])))
-    weights.save_decoders(left["decoders"], decoders, dtype=recipe.config.dtype)
-    return left
+    names = [f"decoder{level}" for level in sorted(recipe.config.levels)]
+    about = {
+        "what": f"decoders for the encoder {loaded.label}, on its max pooling and reflection padding",
+        "encoder": loaded.sha256,
+    }
+    made = decoders(recipe, loaded, names, about | {k: v for k, v in loaded.about.items() if k != "what"})
+    left = recipe.workdir / "decoders.safetensors"
+    weights.save_decoders(left, made, dtype=recipe.config.dtype)
+    return {"decoders": left}
 
 
-def _decoders(recipe, loaded):
-    params = {name: _decoder(recipe, loaded, name) for name in DECODERS}
-    return weights.Decoders(params, recipe.config.widths, "mini", about=ABOUT)
-
-
-def _decoder(recipe, loaded, name):
-    config, level = recipe.config, DECODERS[name]
+def decoders(recipe, loaded, names, about):
+    """`nstjax.weights.Decoders` of a weight set, each a part of the recipe."""
+    widths = vgg.widths(loaded.params)
     encoder = vgg.make_encoder(loaded.params, loaded.preprocessing, padding="reflect")
-    loss = reconstruct.make_loss(encoder, level, config.widths, config[name].feature_weight)
-    params = reconstruct.init(jax.random.key(config.seed), level, config.widths)
-    return _train(recipe, name, loss, params, _batches(recipe, name))
+
+    def one(name):
+        level = DECODERS[name]
+        loss = reconstruct.make_loss(encoder, level, widths, recipe.config[name].feature_weight)
+        params = reconstruct.init(jax.random.key(recipe.config.seed), level, widths)
+        return train_part(recipe, name, loss, params, batches(recipe, name))
+
+    return weights.Decoders({name: one(name) for name in names}, widths, loaded.label, about=about)
 
 
-def _encoder(recipe):
-    config = recipe.config
-    network = vgg.VGG19(vgg.TORCHVISION, config.widths)
-    start = network.init(jax.random.key(config.seed), jnp.zeros((16, 16, 3)), ("relu5_1",))["params"]
-    shallow = {conv: p for conv, p in start.items() if conv <= "conv3_1"}
-    deep = {conv: p for conv, p in start.items() if conv > "conv3_1"}
-    teacher = distill.shallow_teacher(config.teacher.shallow)
-    shallow = _distill(recipe, "shallow", teacher, distill.SHALLOW, shallow, {})
-    teacher = distill.deep_teacher(config.teacher.deep)
-    deep = _distill(recipe, "deep", teacher, distill.DEEP, deep, shallow["vgg"])
-    params = {**shallow["vgg"], **deep["vgg"]}
-    return _normalised(
-        weights.Weights(params, vgg.TORCHVISION, "mini", about=ABOUT), shallow["maps"] | deep["maps"]
-    )
-
-
-def _normalised(trained, maps):
-    """A mean activation of 1 for every filter, as Gatys et al. have it; at taps, for the layer as a whole.
-
-    Within a tap filters keep the weight that the teacher gives them: one that fires rarely would rule every
-    squared distance there if its mean were 1.
-    """
-    means = weights.mean_activations(trained, io.calibration_images(), pooling="max", padding="zero")
-    scales = {}
-    for conv, mean in means.items():
-        mean = np.maximum(mean, RAREST * mean.mean())
-        tap = conv.replace("conv", "relu")
-        share = np.asarray(distill.importance(maps[tap])) if tap in maps else 1 / mean
-        share = np.maximum(share, RAREST * share.mean())
-        scales[conv] = share / np.mean(share * mean)
-    return dataclasses.replace(trained, params=weights.rescale(trained.params, scales))
-
-
-def _distill(recipe, name, teacher, taps, params, frozen):
-    """{"vgg", "maps"}: a student's convolutions `params` trained on top of `frozen` ones, and its maps."""
-    batches = _batches(recipe, name)
-    some = [jnp.asarray(batches[i]) for i in range(CALIBRATION_BATCHES)]
-    student = distill.make_student(recipe.config.widths, taps)
-    scales = distill.unit_scales(jax.jit(lambda images: teacher(images, "zero")), some)
-
-    @jax.jit
-    def features(images):
-        return student({**frozen, **params}, images, "zero")
-
-    @jax.jit
-    def wanted(images):
-        return {tap: scales[tap] * x for tap, x in teacher(images, "zero").items()}
-
-    maps = distill.fit_maps(features, wanted, some)
-    loss = distill.make_loss(student, teacher, scales, frozen)
-    return _train(recipe, name, loss, {"vgg": params, "maps": maps}, batches)
-
-
-def _train(recipe, name, loss, params, batches):
+def train_part(recipe, name, loss, params, batches):
+    """The params of one part, trained in a run folder of its own by what the config says of the part."""
     config, part = recipe.config, recipe.config[name]
-    own = {key: value for key, value in config.to_dict().items() if key == name or key not in PARTS}
+    # A part goes on in its folder whatever becomes of the others.
+    others = {k for k, v in config.items() if hasattr(v, "steps") and k != name}
+    own = {key: value for key, value in config.to_dict().items() if key not in {*others, "levels"}}
     with RunFolder(recipe.workdir / name, own, recipe.provenance) as folder:
         return train.train(
             folder,
@@ -195,7 +151,8 @@ def _train(recipe, name, loss, params, batches):
         )
 
 
-def _batches(recipe, name):
+def batches(recipe, name):
+    """What a part is trained on, a `grain.MapDataset`."""
     part = recipe.config[name]
     return data.make_batches(
         recipe.pictures,

@@ -63,7 +63,7 @@ def _point(name, at, folder):
 
     measures = read("measures.json")
     losses = {loss: _mean(taps.values()) for loss, taps in measures.get("losses", {}).items()}
-    styles = {t["loss"] for t in read("config.json")["terms"].values() if t["reference"] == "style"}
+    styles = {t["loss"] for t in read("config.json").get("terms", {}).values() if t["reference"] == "style"}
     return Point(
         name,
         at,

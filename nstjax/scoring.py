@@ -2,6 +2,7 @@
 
 import io as bytes_io
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +10,9 @@ import ml_collections
 import tqdm
 from PIL import Image
 
-from nstjax import experiment as experiments
 from nstjax import io, metrics, presets, terms
 from nstjax.config import term
+from nstjax.experiment import Once
 from nstjax.objective import Objective, make_targets, single_taps
 
 _CONTENT = ("relu4_2", "relu3_4", "relu2_2", "relu1_2")
@@ -21,17 +22,34 @@ _TAPS = {"mrf": _PAIRS, "contextual": _PAIRS}
 _THUMBNAIL = 512
 
 
-def measure_points(points, workdir, reference):
+class Subject(NamedTuple):
+    """What a picture is measured against.
+
+    Attributes:
+      start: [H, W, 3], the content, or without one what the picture started from.
+      content: whether it is the content.
+      styles: [(picture [h, w, 3], blend weight), ...].
+      of: what they follow from; it hashes, and two subjects of one shape with an equal one are the same.
+    """
+
+    start: jax.Array
+    content: bool
+    styles: list
+    of: tuple
+
+
+def measure_points(points, workdir, encoder, subject):
     """Writes `measures.json` of every finished point that has none, and the pictures they were made of.
 
     Those pictures are left in `pictures/` of the sweep, small, by their hash.
 
     Args:
-      points: {name: `Experiment`}.
+      points: {name: point}, each with `content` and `styles`.
       workdir: path of the sweep.
-      reference: the `Experiment` whose weight set, pooling and padding measure all.
+      encoder: the `Encoder` by which losses measure.
+      subject: `subject(point, (H, W)) -> Subject`.
     """
-    once, folders = experiments.Once(), {name: workdir / "points" / name for name in points}
+    once, folders = Once(), {name: workdir / "points" / name for name in points}
     waiting = [
         n for n, f in folders.items() if (f / "image.png").exists() and not (f / "measures.json").exists()
     ]
@@ -45,7 +63,9 @@ def measure_points(points, workdir, reference):
                 io.write_atomic(small, _jpeg(picture.pixels))
         pixels = io.load_picture(str(folder / "image.png")).pixels
         image = jnp.asarray(io.resize(pixels, *pixels.shape[:2]))
-        io.write_json(folder / "measures.json", measures(point, image, reference, once))
+        io.write_json(
+            folder / "measures.json", measures(subject(point, image.shape[:2]), image, encoder, once)
+        )
 
 
 def thumbnail(workdir, sha256):
@@ -53,14 +73,14 @@ def thumbnail(workdir, sha256):
     return workdir / "pictures" / f"{sha256[:16]}.jpg"
 
 
-def measures(point, image, reference, once):
+def measures(subject, image, encoder, once):
     """What losses and measures say of a picture as a whole, without masks or regions.
 
     Args:
-      point: the `Experiment` that made it, for its content and styles.
+      subject: a `Subject`.
       image: [H, W, 3] float32 sRGB in [0, 1].
-      reference: the `Experiment` whose weight set, pooling and padding measure.
-      once: a `Once` for all pictures that one reference measures.
+      encoder: the `Encoder` by which losses measure.
+      once: a `Once` for all pictures that one encoder measures.
 
     Returns:
       {"losses": {loss: {tap: number}}, "picture": {measure: number}}. Of a loss, the share that is left of
@@ -68,24 +88,15 @@ def measures(point, image, reference, once):
       "content" is the squared distance of features divided by the squares of the content's. None stands
       for what has no value, as a share of nothing.
     """
-    stage, shape = point.stage_configs[-1], image.shape[:2]
-    encoder = experiments.make_encoder(reference.weights, reference.stage_configs[-1])
-    wanted = _terms(point, encoder.taps)
+    wanted = _terms(subject, encoder.taps)
     objective = Objective(encoder.apply, terms.build(wanted))
-    if point.content:
-        start = jnp.asarray(io.resize(point.content.pixels, *shape))
-    else:
-        start = jnp.asarray(experiments.initial_image(point, stage))
-    styles = experiments.style_references(point, stage) if point.styles else []
 
     def prepare():
-        references = {"content": [(start, 1.0)], "style": styles}
+        references = {"content": [(subject.start, 1.0)], "style": subject.styles}
         targets = _targets(encoder.apply, encoder.params, objective.terms, references)
-        return targets, _scores(objective, start, encoder.params, targets)
+        return targets, _scores(objective, subject.start, encoder.params, targets)
 
-    made_of = (*map(id, (point.content, *point.styles)), stage.size, stage.style_size, stage.style_weights)
-    made_of += (stage.style_angles, stage.style_scales, () if point.content else (stage.init, stage.seed))
-    targets, before = once(("measured", made_of, shape), prepare)
+    targets, before = once(("measured", subject.of, image.shape), prepare)
     after = _scores(objective, image, encoder.params, targets)
     shares = {loss: {} for loss in wanted if loss != "content"}
     for name in after:
@@ -94,23 +105,24 @@ def measures(point, image, reference, once):
             shares[loss][tap] = _number(after[name] / before[name]) if before[name] else None
     picture = {"high_frequency": metrics.high_frequency(image), "saturation": metrics.saturation(image)}
     picture["clipped"] = metrics.clipped(image)
-    if point.content:
+    if subject.content:
         (tap,) = wanted.content.taps
         scale = jnp.mean(jnp.square(targets["content"][tap]))
-        picture |= {"content": after[f"content/{tap}"] / scale, "ssim": metrics.ssim(image, start)}
-        picture["edge_ssim"] = metrics.edge_ssim(image, start)
-    if len(point.styles) == 1:
-        gaps = metrics.colour_gaps(image, styles[0][0])
-        picture |= {f"colour_{name}": gap for name, gap in gaps.items()}
+        picture["content"] = after[f"content/{tap}"] / scale
+        picture["ssim"] = metrics.ssim(image, subject.start)
+        picture["edge_ssim"] = metrics.edge_ssim(image, subject.start)
+    if len(subject.styles) == 1:
+        ((style, _),) = subject.styles
+        picture |= {f"colour_{name}": gap for name, gap in metrics.colour_gaps(image, style).items()}
     return {"losses": shares, "picture": {name: _number(value) for name, value in picture.items()}}
 
 
-def _terms(point, taps):
+def _terms(subject, taps):
     """The terms of a config that measure: content, and every style loss at what the encoder reaches."""
     wanted = ml_collections.ConfigDict()
-    if point.content:
+    if subject.content:
         wanted.content = term("feature", next(tap for tap in _CONTENT if tap in taps), reference="content")
-    for loss in presets.STYLE_LOSSES if point.styles else ():
+    for loss in presets.STYLE_LOSSES if subject.styles else ():
         made = presets.style_term(loss)
         read = _TAPS.get(loss, made.taps)
         made.taps = tuple(tap for tap in read if set(single_taps([tap])) <= {*taps, "image"})

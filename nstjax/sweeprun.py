@@ -11,14 +11,10 @@ import jax
 import tqdm
 from jax.experimental import multihost_utils
 
-from nstjax import experiment as experiments
-from nstjax import io, memory, run
+from nstjax import io, kinds
 from nstjax.errors import UserError
-from nstjax.objective import single_taps
+from nstjax.experiment import Once
 from nstjax.runfolder import RunFolder
-
-# Keys of a config that only decide about numbers, or about pictures, of which the sizes count.
-_NUMBERS = ("seed", "learning_rate", "init", "noise_scale", "content", "style")
 
 
 class Summary(NamedTuple):
@@ -34,22 +30,22 @@ class Summary(NamedTuple):
 
 
 def load(configs, workdir):
-    """The points of a sweep as experiments, and what is wrong with any of them before one is run.
+    """The points of a sweep read, and what is wrong with any of them before one is run.
 
     Args:
       configs: {name: ConfigDict}, from `sweep.configs`.
       workdir: path of the sweep.
 
     Returns:
-      {name: `Experiment`}; they share pictures and weight sets.
+      {name: point}, of the kind of their configs (`nstjax.kinds`); they share pictures and weight sets.
 
     Raises:
       UserError: for a point that cannot be run, and a workdir that holds another sweep.
     """
-    once, points = experiments.Once(), {}
+    once, points = Once(), {}
     for name, config in configs.items():
         try:
-            points[name] = experiments.load(config, once)
+            points[name] = kinds.of(config).load(config, once)
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
         there = workdir / "points" / name / "config.json"
@@ -68,7 +64,7 @@ def run_points(points, workdir, *, at_most=16, command=""):
     Of several processes of `jax.distributed`, each runs its share on its own devices; all see one workdir.
 
     Args:
-      points: {name: `Experiment`}, from `load`.
+      points: from `load`.
       workdir: path of the sweep; the run folders are in `points/`. The caller holds it.
       at_most: how many points to run together.
       command: the command line, for provenance.
@@ -139,9 +135,10 @@ def _batches(points, workdir, at_most, processes):
             waiting = [name for name in waiting if name not in names]
             batches.append(names)
     for name in waiting:
-        alike.setdefault(_structure(points[name]), []).append(name)
+        alike.setdefault(_kind(points[name]).structure(points[name]), []).append(name)
     for names in alike.values():
-        count = max(1, min(at_most, _room(points[names[0]]), -(-len(names) // processes)))
+        room = _kind(points[names[0]]).room(points[names[0]])
+        count = max(1, min(at_most, room, -(-len(names) // processes)))
         batches += [names[i : i + count] for i in range(0, len(names), count)]
     return batches
 
@@ -157,14 +154,15 @@ def _run_batch(points, workdir, command):
     configs = {name: point.config for name, point in points.items()}
     digest = hashlib.sha256(json.dumps(configs, sort_keys=True).encode()).hexdigest()[:16]
     place = workdir / "unfinished" / f"batch-{digest}"
-    provenances = {name: experiments.provenance(point, command) for name, point in points.items()}
+    provenances = {name: _kind(point).provenance(point, command) for name, point in points.items()}
     inputs = {name: provenance["inputs"] for name, provenance in provenances.items()}
     names, lanes = list(points), list(points.values())
     lanes += lanes[-1:] * (-len(lanes) % jax.local_device_count() if len(lanes) > 1 else 0)
     try:
         with RunFolder(place, configs, {"inputs": inputs}) as folder:
-            outcomes = run.run(lanes, folder)
-        rows = io.read_json_lines(place / "metrics.jsonl")
+            outcomes = _kind(lanes[0]).run(lanes, folder)
+        logged = place / "metrics.jsonl"
+        rows = io.read_json_lines(logged) if logged.exists() else []
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)):
             raise
@@ -194,38 +192,16 @@ def _write(points, name, provenances, workdir, files, rows):
     with io.writing(new):
         new.mkdir(parents=True)
     files |= {"config.json": points[name].config, "provenance.json": provenances[name]}
-    files["metrics.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows)
+    if rows:
+        files["metrics.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows)
     for file, content in files.items():
         (io.write_json if isinstance(content, dict) else io.write_atomic)(new / file, content)
     if "image.png" in files:
-        run.write_report(points[name], new)
+        _kind(points[name]).report(points[name], new)
     with io.writing(workdir / "points"):
         (workdir / "points").mkdir(exist_ok=True)
         os.rename(new, workdir / "points" / name)
 
 
-def _structure(experiment):
-    """What must be equal, as text, for experiments to be lanes of one program."""
-
-    def plain(config):
-        config = {key: value for key, value in config.items() if key not in _NUMBERS}
-        terms = config.get("terms", {})
-        return config | {"terms": {name: weightless(term) for name, term in terms.items()}}
-
-    def weightless(term):
-        return {key: value for key, value in term.items() if key not in ("weight", "tap_weights")}
-
-    config = plain(experiment.config)
-    config["stages"] = [plain(stage) for stage in config["stages"]]
-    shapes = [p.pixels.shape for p in (experiment.content, *experiment.styles) if p]
-    return json.dumps([config, shapes, experiment.content is not None], sort_keys=True)
-
-
-def _room(experiment):
-    """How many points like this fit into memory at once."""
-    needed = 0
-    for stage in experiment.stage_configs:
-        taps = single_taps(tap for term in stage.terms.values() for tap in term.taps)
-        shape = experiments.canvas(experiment, stage)
-        needed = max(needed, memory.needed(shape, experiment.weights.params, taps, backward=True))
-    return int(memory.available() // (2 * needed))
+def _kind(point):
+    return kinds.of(point.config)

@@ -29,7 +29,7 @@ def encode(level: Level, image):
 
     To that end the picture is continued by its mirror image below and to the right.
     """
-    return level.encode(_continued(image, level.unit))
+    return level.encode(continued(image, level.unit))
 
 
 def style(levels: Sequence[Level], transform: Transform, image, *, where=None, mask_mode="area"):
@@ -46,7 +46,7 @@ def style(levels: Sequence[Level], transform: Transform, image, *, where=None, m
       A pytree a level.
     """
     return tuple(
-        transform.style(encode(level, image), where=_at(level, where, mask_mode)) for level in levels
+        transform.style(encode(level, image), where=mask_at(level, where, mask_mode)) for level in levels
     )
 
 
@@ -108,7 +108,7 @@ def moved(level: Level, transform: Transform, image, regions, *, alpha=1.0, mask
     key = jax.random.key(0) if key is None else key
     x = result = encode(level, image)
     for i, region in enumerate(regions):
-        where, draw = _at(level, region.where, mask_mode), jax.random.fold_in(key, i)
+        where, draw = mask_at(level, region.where, mask_mode), jax.random.fold_in(key, i)
         there = transform.apply(x, region.style, alpha=alpha, where=where, key=draw)
         result = there if len(regions) == 1 else result + (there - x)
     return result
@@ -141,14 +141,14 @@ def shares(alpha, count):
     return jnp.broadcast_to(alpha, (count,))
 
 
-def _at(level, where, mode):
+def mask_at(level, where, mode):
     """A mask [H, W] at the features of a level, or None."""
     if where is None:
         return None
-    return masks.propagate(_continued(where, level.unit), (level.tap,), mode)[level.tap]
+    return masks.propagate(continued(where, level.unit), (level.tap,), mode)[level.tap]
 
 
-def _continued(x, unit):
-    """[H, W, ...] with sides that are multiples of a unit, its mirror image below and to the right."""
+def continued(x, unit):
+    """[H, W, ...] made into sides that are multiples of a unit by its mirror image below and to the right."""
     more = [(0, -side % unit) for side in x.shape[:2]]
     return jnp.pad(x, more + [(0, 0)] * (x.ndim - 2), mode="symmetric")

@@ -8,14 +8,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import checks, io, levels, masks, memory, nets, provenance, regions, terms, transforms, universal
+from nstjax import (
+    checks,
+    io,
+    levels,
+    masks,
+    memory,
+    nets,
+    regions,
+    terms,
+    tiled,
+    transforms,
+    universal,
+    vgg,
+    weights,
+)
 from nstjax.errors import NotFiniteError, UserError, nearest
-from nstjax.experiment import canvas, style_names
-from nstjax.run import say
+from nstjax.experiment import Once, canvas, style_names
+from nstjax.provenance import describe
+from nstjax.run import Outcome, say
 from nstjax.runfolder import RunFolder
 
 _NEEDED = ("content", "style", "levels", "alpha", "transform", "passes")
 _INITS = ("content", "noise")
+NOT_FINITE = "the result is not finite; give a lower alpha, or fewer levels or passes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +39,8 @@ class Transfer:
     """All that a transfer needs, read and checked.
 
     Attributes:
-      config: a ConfigDict as `configs/wct.py` returns it.
+      config: the resolved config, a plain dict.
+      settings: the same, a ConfigDict as `configs/wct.py` returns it.
       transform: a `Transform`.
       levels: the set.
       content: `Picture` or None.
@@ -31,7 +48,8 @@ class Transfer:
       labels: `LabelPictures` or None.
     """
 
-    config: Any
+    config: dict[str, Any]
+    settings: Any
     transform: transforms.Transform
     levels: levels.Levels
     content: io.Picture | None
@@ -46,7 +64,7 @@ class Transfer:
     @property
     def order(self):
         """The levels as they are applied."""
-        return tuple(self.levels.levels[number] for number in self.config.levels)
+        return tuple(self.levels.levels[number] for number in self.settings.levels)
 
     @property
     def notes(self):
@@ -74,24 +92,43 @@ def stylise(config, workdir, command=""):
     loaded = load(config)
     for note in loaded.notes:
         say(f"note: {note}")
-    plain = config.copy_and_resolve_references().to_dict()
-    with RunFolder(workdir, plain, _provenance(loaded, command)) as folder:
+    with RunFolder(workdir, loaded.config, provenance(loaded, command)) as folder:
         left = {"picture": folder.path / "image.png"}
         if folder.finished:
             say(f"already finished: {left['picture']}")
             return left
-        start = time.perf_counter()
-        image = np.asarray(run(loaded))
+        image, seconds = timed(lambda: run(loaded))
         if not np.isfinite(image).all():
-            raise NotFiniteError("the result is not finite; give a lower alpha, or fewer levels or passes")
-        seconds = round(time.perf_counter() - start, 3)
+            raise NotFiniteError(NOT_FINITE)
         io.write_json(folder.path / "cost.json", {"seconds": seconds, "with_compilation": True})
         io.write_atomic(left["picture"], io.encode_png(image, loaded.label))
     return left
 
 
-def load(config):
+def outcomes(transfers, folder):
+    """An `Outcome` for each of some `Transfer`s, its seconds without compilation."""
+    made = []
+    for transfer in transfers:
+        run(transfer)  # compiles
+        image, seconds = timed(lambda transfer=transfer: run(transfer))
+        good = bool(np.isfinite(image).all())
+        made.append(Outcome(image, None if good else NOT_FINITE, {}, {"seconds": seconds, "together": 1}))
+    return made
+
+
+def timed(make):
+    """(the array that a function makes, seconds)."""
+    start = time.perf_counter()
+    made = np.asarray(make())
+    return made, round(time.perf_counter() - start, 3)
+
+
+def load(config, once=None):
     """Reads what a config names and checks every key.
+
+    Args:
+      config: a ConfigDict.
+      once: a `Once` of transfers that may share pictures and networks.
 
     Raises:
       UserError: naming the key, what was expected and the nearest valid name.
@@ -101,8 +138,13 @@ def load(config):
     _check(config)
     _known("transform", config.transform, terms.TRANSFORMS)
     transform = terms.bound("transform_args", transforms, config.transform, config.transform_args)
-    content = io.load_picture(config.content) if config.content else None
-    styles = tuple(map(io.load_picture, style_names(config.style)))
+    once = once or Once()
+
+    def picture(name):
+        return once(("picture", name), lambda: io.load_picture(name))
+
+    content = picture(config.content) if config.content else None
+    styles = tuple(map(picture, style_names(config.style)))
     if not styles:
         raise UserError("style is empty; expected a path or example:NAME")
     if not content and config.init == "content":
@@ -115,39 +157,92 @@ def load(config):
     if len(given) == 1:
         raise UserError(f"{given[0]} is given alone: give both content_mask and style_mask")
     labels = regions.read(config, content, style_names(config.style_mask), styles) if given else None
-    loaded = levels.load(config.weights, tuple(sorted(set(config.levels))))
-    transfer = Transfer(config, transform, loaded, content, styles, labels)
-    for level in transfer.order:
-        params = level.encoder["params"]
-        memory.check("size", canvas(transfer, config), params, (level.tap,), backward=False)
-        for shape in _style_shapes(transfer):
-            memory.check("style_size", shape, params, (level.tap,), backward=False)
+    wanted = (config.weights, tuple(sorted(set(config.levels))), config.decoders)
+    loaded = once(("levels", *wanted), lambda: levels.load(wanted[0], wanted[1], decoders=wanted[2]))
+    plain = config.copy_and_resolve_references().to_dict()
+    transfer = Transfer(plain, config, transform, loaded, content, styles, labels)
+    check_sizes(transfer)
     return transfer
 
 
-def run(transfer):
-    """The picture [H, W, 3] that a `Transfer` makes, not clipped."""
-    config, key = transfer.config, jax.random.key(transfer.config.seed)
+def check_sizes(transfer):
+    """Raises UserError where the canvas or a style of a `Transfer` cannot fit into memory, or its tile."""
+    config = transfer.settings
+    sizes = {"size": [canvas(transfer, config)], "style_size": _style_shapes(transfer)}
+    for key, shape in ((key, shape) for key, shapes in sizes.items() for shape in shapes):
+        memory.check(key, shape, {}, (), backward=False)
+        _check_tile(transfer, key, shape)
+        for level in transfer.order:
+            seen = tuple(min(side, config.tile or side) for side in shape)
+            memory.check(key, seen, level.encoder["params"], (level.tap,), backward=False)
+
+
+def _check_tile(transfer, key, shape):
+    tile, units = transfer.settings.tile, [level.unit for level in transfer.order]
+    if not tile or max(shape) <= tile:
+        return
+    if transfer.transform.parts is None:
+        raise UserError(
+            f"{key}: {shape[1]} x {shape[0]} pixels are more than a tile of {tile}, and the transform "
+            f"{transfer.settings.transform} must see all of a picture; give tile 0"
+        )
+    least = tiled.smallest_tile(transfer.order)
+    if tile < least or tile % max(units):
+        raise UserError(f"tile must be 0 or a multiple of {max(units)}, at least {least}; got {tile}")
+
+
+def run(transfer, regions=None):
+    """The picture [H, W, 3] that a `Transfer` makes, not clipped.
+
+    Args:
+      transfer: a `Transfer`.
+      regions: from `regions_of`, where several share them; they are its own by default.
+    """
+    config, key = transfer.settings, jax.random.key(transfer.settings.seed)
     shape = canvas(transfer, config)
-    if config.init == "noise":
-        image = jax.random.uniform(key, (*shape, 3))
-    else:
-        image = jnp.asarray(io.resize(transfer.content.pixels, *shape))
-    return universal.stylise(
+    return tiled.stylise(
         transfer.order,
         transfer.transform,
-        image,
-        _regions(transfer, shape),
+        _start(transfer, shape),
+        regions_of(transfer, shape) if regions is None else regions,
         alpha=config.alpha[0] if len(config.alpha) == 1 else config.alpha,
         passes=config.passes,
         mask_mode=config.mask_mode,
         key=jax.random.fold_in(key, 1),
+        tile=config.tile or None,
     )
 
 
-def _regions(transfer, shape):
-    """A `Region` for every label that the canvas shares with a style, or one for all of it."""
-    config = transfer.config
+def _start(transfer, shape):
+    """The picture [H, W, 3] that is transferred, a NumPy array."""
+    if transfer.settings.init == "noise":
+        return np.asarray(jax.random.uniform(jax.random.key(transfer.settings.seed), (*shape, 3)))
+    return io.resize(transfer.content.pixels, *shape)
+
+
+def references(transfer, shape):
+    """(start, whether it is the content, styles, what they follow from), as `scoring.Subject` has them."""
+    config, content = transfer.settings, transfer.content
+    start = jnp.asarray(io.resize(content.pixels, *shape) if content else _start(transfer, shape))
+    shares = config.style_weights or (1.0,) * len(transfer.styles)
+    sizes = _style_shapes(transfer)
+    styles = [
+        (jnp.asarray(io.resize(picture.pixels, *size)), float(share))
+        for picture, size, share in zip(transfer.styles, sizes, shares, strict=True)
+    ]
+    made_of = (*map(id, (content, *transfer.styles)), *sizes, config.style_weights)
+    return start, content is not None, styles, made_of + (() if content else (config.seed,))
+
+
+def measuring_encoder(transfer):
+    """The `Encoder` of the weight set `measured_by`, as a network for losses is by default."""
+    loaded = weights.load(transfer.settings.measured_by)
+    return vgg.make_encoder(loaded.params, loaded.preprocessing)
+
+
+def regions_of(transfer, shape=None):
+    """A `Region` for every label that the canvas (H, W) shares with a style, or one for all of any canvas."""
+    config = transfer.settings
     shapes = _style_shapes(transfer)
     pictures = [io.resize(p.pixels, *size) for p, size in zip(transfer.styles, shapes, strict=True)]
     if transfer.labels is None:
@@ -171,10 +266,15 @@ def _regions(transfer, shape):
 
 def _region(transfer, pictures, chosen, where):
     """The `Region` of the styles under one mask each."""
-    config = transfer.config
+    config = transfer.settings
     styles = [
-        universal.statistics(
-            transfer.order, transfer.transform, picture, where=mask, mask_mode=config.mask_mode
+        tiled.statistics(
+            transfer.order,
+            transfer.transform,
+            picture,
+            where=mask,
+            mask_mode=config.mask_mode,
+            tile=config.tile or None,
         )
         for picture, mask in zip(pictures, chosen, strict=True)
     ]
@@ -184,13 +284,13 @@ def _region(transfer, pictures, chosen, where):
 
 
 def _style_shapes(transfer):
-    size = transfer.config.style_size or transfer.config.size
+    size = transfer.settings.style_size or transfer.settings.size
     return [io.fit_size(*picture.pixels.shape[:2], size) for picture in transfer.styles]
 
 
 def _check(config):
     """Raises UserError for a value out of its range, or one that is not among the valid names."""
-    for key, least in {"size": 1, "style_size": 0, "passes": 1, "seed": 0}.items():
+    for key, least in {"size": 1, "style_size": 0, "passes": 1, "seed": 0, "tile": 0}.items():
         if config[key] < least:
             raise UserError(f"{key} must be at least {least}; got {config[key]}")
     if config.seed >= 2**32:
@@ -220,7 +320,8 @@ def _known(key, name, valid):
         raise UserError(f"{key} {name!r} is unknown{nearest(name, valid)}")
 
 
-def _provenance(transfer, command):
+def provenance(transfer, command):
+    """What `provenance.json` holds of a `Transfer`."""
     pictures = {"content": transfer.content} if transfer.content else {}
     pictures |= {f"style {i}": p for i, p in enumerate(transfer.styles)}
     if transfer.labels:
@@ -229,6 +330,6 @@ def _provenance(transfer, command):
     inputs = {
         "weights": {"label": transfer.levels.label, "sha256": transfer.levels.sha256},
         "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},
-        "seed": transfer.config.seed,
+        "seed": transfer.settings.seed,
     }
-    return provenance.describe(inputs, command, transfer.notes)
+    return describe(inputs, command, transfer.notes)

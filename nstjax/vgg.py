@@ -225,6 +225,11 @@ class _Apply:
         return self.network.apply(params, image, tuple(taps))
 
 
+def widths(params):
+    """Channels of the blocks that params {conv name: {"kernel", "bias"}} reach."""
+    return tuple(len(params[conv]["bias"]) for conv in CONVS if conv.endswith("_1") and conv in params)
+
+
 def reachable_taps(params: Mapping[str, Any]) -> tuple[str, ...]:
     """The taps, shallow to deep, that a set of convolutions reaches without a gap."""
     taps = []

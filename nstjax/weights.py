@@ -45,8 +45,8 @@ class Decoders:
     """The decoders of a weight set.
 
     Attributes:
-      params: {"decoder1": {conv name: {"kernel", "bias"}}, ...} for the levels of `nets.LEVELS`, float32.
-      widths: channels of the five blocks of the encoder.
+      params: {"decoder1": {conv name: {"kernel", "bias"}}, ...} for some of `nets.LEVELS`, float32.
+      widths: channels of the blocks of the encoder.
       label: as of the weight set.
       sha256: of the file.
       about: as of `Weights`.
@@ -165,7 +165,7 @@ def load_decoders(name):
     if "widths" not in header:
         raise UserError(f"decoders {name}: the file holds no decoders")
     widths = tuple(header["widths"])
-    params = _check_decoders(name, arrays, widths)
+    params = _check_decoders(name, arrays, widths, header.get("levels", nets.LEVELS))
     return Decoders(params, widths, header["label"], digest, header.get("about", {}))
 
 
@@ -177,7 +177,8 @@ def save(path, weights, *, dtype=np.float32):
 
 def save_decoders(path, decoders, *, dtype=np.float32):
     """Writes decoders as safetensors, atomically."""
-    _save(path, decoders, {"widths": decoders.widths}, dtype)
+    levels = [level for level in nets.LEVELS if f"decoder{level}" in decoders.params]
+    _save(path, decoders, {"widths": decoders.widths, "levels": levels}, dtype)
 
 
 def _save(path, weights, header, dtype):
@@ -321,10 +322,10 @@ def _check(path, arrays, complete):
     return params
 
 
-def _check_decoders(name, arrays, widths):
+def _check_decoders(name, arrays, widths, levels):
     """Nested params of {"decoder1/conv1_1/kernel": array}, of which none is missing, extra or misshapen."""
     arrays, params = dict(arrays), {}
-    for level in nets.LEVELS:
+    for level in levels:
         features = jnp.zeros((2, 2, widths[level - 1]))
         shapes = jax.eval_shape(nets.Decoder(level, widths).init, jax.random.key(0), features)["params"]
         for (conv, part), like in flatten_dict(shapes).items():

@@ -16,7 +16,9 @@ from nstjax.runfolder import RunFolder
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 SWEEPS = [path.stem for path in CONFIGS if "def get_sweep" in path.read_text()]
-OTHERS = ("mini", "wct")  # of other drivers: test_distill.py and test_universalrun.py run them
+OTHERS = ("decoder", "mini", "wct")  # of other drivers: test_distill.py and test_universalrun.py run them
+# A config of every kind; `make test-all` runs all. Every config is loaded below, with its points.
+QUICK = ("demo", "gatys2016", "mrf", "one_loss", "risser2017", "showdown", "strotss")
 
 
 def module(name):
@@ -34,8 +36,7 @@ def config(name, arg=None):
 @pytest.mark.parametrize(
     "name",
     [
-        # Of sweeps one is enough here: all their points are checked below.
-        pytest.param(p.stem, marks=[pytest.mark.slow] * (p.stem in SWEEPS and p.stem != "showdown"))
+        pytest.param(p.stem, marks=[pytest.mark.slow] * (p.stem not in QUICK))
         for p in CONFIGS
         if p.stem not in OTHERS
     ],
@@ -63,8 +64,15 @@ def test_a_config_has_its_command_in_its_docstring_and_is_locked(name):
         config(name).stpes = 3
 
 
-@pytest.mark.parametrize("arg", [None, "blocks=3", "smoke"])
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize(
+    "name, arg",
+    [
+        # Its points have weights of their own to normalise.
+        pytest.param(name, arg, marks=[pytest.mark.slow] * (name == "pooling_init" and arg != "smoke"))
+        for name in SWEEPS
+        for arg in (None, "blocks=3", "smoke")
+    ],
+)
 def test_every_point_of_a_sweep_can_be_run(name, arg, tmp_path):
     if name == "demo_sweep" and arg == "blocks=3":
         pytest.skip("it is for mini")

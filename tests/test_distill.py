@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 from oracle import numpy_vgg, relative_error
 
-from nstjax import distill, experiment, fidelity, io, recipe, vgg, weights
+from nstjax import distill, experiment, fidelity, io, mini, vgg, weights
 from nstjax.errors import UserError
 
 TAPS = ("relu1_1", "relu2_1")
@@ -183,7 +183,7 @@ def test_a_bad_value_of_a_recipe_is_one_line(key, value, message, tmp_path):
     config = mini_config("smoke")
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
-        recipe.load(config, tmp_path)
+        mini.load(config, tmp_path)
 
 
 def test_a_recipe_and_an_image_are_not_taken_for_one_another():
@@ -191,7 +191,7 @@ def test_a_recipe_and_an_image_are_not_taken_for_one_another():
         experiment.load(mini_config())
     image = config_of("demo").get_config()
     with pytest.raises(UserError, match=r"the config has no key 'data'; expected that of a recipe"):
-        recipe.check(image)
+        mini.check(image)
 
 
 def test_a_teacher_that_is_missing_is_one_line_before_anything_is_trained(shared, tmp_path):
@@ -201,7 +201,7 @@ def test_a_teacher_that_is_missing_is_one_line_before_anything_is_trained(shared
         config.teacher.shallow = "random-tiny"
         config.teacher.deep = str(tmp_path / "none.safetensors")
     with pytest.raises(UserError, match=r"teacher .*none\.safetensors: cannot be read \(No such file"):
-        recipe.load(config, tmp_path / "run")
+        mini.load(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -211,7 +211,7 @@ def test_layers_are_scaled_to_a_mean_of_one_and_filters_to_what_they_are_worth()
     trained = weights.Weights(params, vgg.TORCHVISION, "tiny")
     rng = np.random.default_rng(0)
     maps = {"relu1_1": {"kernel": rng.normal(size=(vgg.TINY_WIDTHS[0], 5)), "bias": np.zeros(5)}}
-    scaled = recipe._normalised(trained, maps)
+    scaled = mini._normalised(trained, maps)
     how = {"pooling": "max", "padding": "zero"}
     before = weights.mean_activations(trained, io.calibration_images(), **how)
     after = weights.mean_activations(scaled, io.calibration_images(), **how)
@@ -232,7 +232,7 @@ def test_the_recipe_leaves_an_encoder_and_decoders_and_goes_on_where_it_was(shar
         config.data = str(shared / "photos")
         config.teacher.shallow = str(shared / "weights" / "vgg19_keras_blocks1-3.h5")
         config.teacher.deep = str(shared / "weights" / "wct16x_5se.safetensors")
-    left = recipe.make(recipe.load(config, tmp_path / "run"))
+    left = mini.make(mini.load(config, tmp_path / "run"))
     before = {name: path.read_bytes() for name, path in left.items()}
     loaded = weights.load(str(left["encoder"]))
     assert vgg.reachable_taps(loaded.params)[-1] == "relu5_1" and "Simonyan" in loaded.about["attribution"]
@@ -240,7 +240,7 @@ def test_the_recipe_leaves_an_encoder_and_decoders_and_goes_on_where_it_was(shar
     assert set(decoders.params) == {f"decoder{level}" for level in range(1, 6)}
     for path in left.values():
         path.unlink()
-    again = recipe.make(recipe.load(config, tmp_path / "run"))
+    again = mini.make(mini.load(config, tmp_path / "run"))
     assert {name: path.read_bytes() for name, path in again.items()} == before
     kept_away = {path.stem for path in (shared / "photos").iterdir()} & {*config.held_out, *config.left_out}
     used = io.read_json(tmp_path / "run" / "deep" / "provenance.json")["inputs"]["pictures"]

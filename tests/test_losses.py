@@ -33,7 +33,9 @@ def test_every_public_loss_is_in_the_table():
     assert {row.name.split()[0] for row in TABLE} == set(losses.__all__) - {"Loss"}
 
 
-@pytest.mark.parametrize("shape", [SHAPE, (2, 2, 6), (1, 1, 4), (9, 4, 2)])
+@pytest.mark.parametrize(
+    "shape", [SHAPE, (2, 2, 6), (1, 1, 4), pytest.param((9, 4, 2), marks=pytest.mark.slow)]
+)
 def test_value_is_that_of_the_transcription(row, shape):
     x, s = features(shape, 0), features(shape, 1)
     ours, _ = evaluate(row.loss)(x, s, None, None)
@@ -41,7 +43,14 @@ def test_value_is_that_of_the_transcription(row, shape):
     np.testing.assert_allclose(ours, row.formula(x.astype(float), s.astype(float)), rtol=row.rtol)
 
 
-@pytest.mark.parametrize("shape, masked", [((4, 5, 3), False), ((4, 5, 3), True), ((2, 2, 6), False)])
+@pytest.mark.parametrize(
+    "shape, masked",
+    [
+        ((4, 5, 3), True),
+        pytest.param((4, 5, 3), False, marks=pytest.mark.slow),
+        pytest.param((2, 2, 6), False, marks=pytest.mark.slow),
+    ],
+)
 def test_gradient_is_that_of_finite_differences(row, shape, masked):
     with jax.enable_x64(True):
         x, s = (jnp.asarray(features(shape, seed, float)) for seed in range(2))

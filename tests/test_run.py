@@ -103,8 +103,8 @@ def _lines(path):
     return path.read_text().count("\n") if path.exists() else 0
 
 
-def test_two_kills(place):
-    killed_and_resumed(place, 2, seed=1)
+def test_a_kill(place):
+    killed_and_resumed(place, 1, seed=1)
 
 
 @pytest.mark.slow

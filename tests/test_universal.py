@@ -13,7 +13,13 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 WCT = transforms.wct()
 DOWN = (5, 4, 3, 2, 1)
-FEATURE_TRANSFORMS = ("adain", "histogram", "mean_shift", "wct")
+
+
+def slow(value):
+    """A parameter that only `make test-all` tests."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 encode, decode = jax.jit(universal.encode), jax.jit(levels.Level.decode)
 to_style = jax.jit(WCT.apply)
 moved_features = jax.jit(universal.moved, static_argnames=("transform", "mask_mode"))
@@ -114,8 +120,14 @@ def torch_chain(folder, content, style, alpha, order):
     return x[0].permute(1, 2, 0).numpy()
 
 
-@pytest.mark.parametrize("alpha", [0.6, 1.0])
-@pytest.mark.parametrize("names", [("tubingen", "starry_night"), ("golden_gate", "the_scream")])
+@pytest.mark.parametrize(
+    "names, alpha",
+    [
+        (("tubingen", "starry_night"), 0.6),
+        pytest.param(("tubingen", "starry_night"), 1.0, marks=pytest.mark.slow),
+        pytest.param(("golden_gate", "the_scream"), 0.6, marks=pytest.mark.slow),
+    ],
+)
 def test_the_published_chain_agrees_with_pytorch(shared, names, alpha):
     content, style = (
         io.resize_to_cover(io.load_picture(str(shared / "images" / f"{name}.jpg")).pixels, *size)
@@ -144,7 +156,7 @@ def power(a, exponent):
     return v[:, kept] * e[kept] ** exponent @ v[:, kept].T
 
 
-@pytest.mark.parametrize("level", nets.LEVELS)
+@pytest.mark.parametrize("level", (1, slow(2), 3, slow(4), 5))
 def test_features_have_the_covariance_of_the_style_before_they_are_decoded(mini, level):
     content, style = picture(96, 128), picture(80, 112, 1)
     (known,) = universal.statistics([mini[level]], WCT, style)
@@ -160,7 +172,7 @@ def test_features_have_the_covariance_of_the_style_before_they_are_decoded(mini,
     np.testing.assert_allclose(mean, mean_s, atol=1e-3 * np.abs(mean_s).max())
 
 
-@pytest.mark.parametrize("order", [(4, 2), (2, 4), (1, 1), (3,)])
+@pytest.mark.parametrize("order", [(4, 2), (1, 1), *map(slow, ((2, 4), (3,)))])
 def test_levels_are_applied_in_their_order_and_alpha_0_only_decodes(mini, order):
     content, style = picture(32, 48), picture(48, 48, 1)
     chosen = [mini[n] for n in order]
@@ -201,7 +213,7 @@ def test_a_pass_goes_on_with_the_result_of_the_last(tiny):
 # Sizes and pictures that are hardly ones ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(17, 31), (1, 1), (3, 200), (257, 2)])
+@pytest.mark.parametrize("shape", [(17, 31), (1, 1), *map(slow, ((3, 200), (257, 2)))])
 def test_any_size_is_kept_and_finite(tiny, shape):
     chosen = [tiny[n] for n in DOWN]
     for content, style in ((shape, (24, 20)), ((24, 20), shape)):
@@ -209,7 +221,7 @@ def test_any_size_is_kept_and_finite(tiny, shape):
         assert image.shape == (*content, 3) and np.isfinite(image).all()
 
 
-@pytest.mark.parametrize("name", ["adain", "histogram", "mean_shift"])
+@pytest.mark.parametrize("name", [slow("adain"), "histogram", slow("mean_shift")])
 def test_other_transforms_take_odd_sizes(tiny, name):
     transform, chosen = getattr(transforms, name)(), [tiny[n] for n in (5, 2)]
     image = apply(chosen, picture(17, 31), picture(5, 9, 1), transform)
@@ -226,7 +238,7 @@ def test_a_picture_is_continued_by_its_mirror_image(mini):
     assert len(known) == 1
 
 
-@pytest.mark.parametrize("level", nets.LEVELS)
+@pytest.mark.parametrize("level", (1, slow(2), slow(3), slow(4), 5))
 def test_a_picture_in_its_own_style_is_only_decoded(mini, level):
     content = picture(64, 48)
     image, plain = (apply([mini[level]], content, content, alpha=alpha) for alpha in (1.0, 0.0))
@@ -235,7 +247,8 @@ def test_a_picture_in_its_own_style_is_only_decoded(mini, level):
     assert np.abs(other - plain).max() > 0.05
 
 
-@pytest.mark.parametrize("name, shape", [("wct", (5, 5)), *((n, (32, 32)) for n in FEATURE_TRANSFORMS)])
+@pytest.mark.parametrize("shape", [(5, 5), (32, 32)])
+@pytest.mark.parametrize("name", ["wct", "histogram", slow("adain"), slow("mean_shift")])
 def test_styles_and_contents_of_one_colour_are_finite_and_flat(mini, name, shape):
     transform, chosen = getattr(transforms, name)(), [mini[n] for n in (3, 1)]
     red = np.broadcast_to(np.float32([0.8, 0.2, 0.1]), (*shape, 3))
@@ -305,7 +318,7 @@ def test_a_style_is_read_inside_its_mask_alone(mini):
             np.testing.assert_allclose(x, y, atol=1e-5 * np.abs(x).max())
 
 
-@pytest.mark.parametrize("name", FEATURE_TRANSFORMS)
+@pytest.mark.parametrize("name", ["wct", "histogram", slow("adain"), slow("mean_shift")])
 def test_styles_are_interpolated(tiny, name):
     transform, order = getattr(transforms, name)(), [tiny[2]]
     content, a, b = picture(32, 48), picture(40, 32, 1), picture(32, 32, 2)
@@ -339,7 +352,7 @@ def test_a_size_is_compiled_once_for_any_style_and_alpha(tiny, compilations):
     assert len(seen) > 0
 
 
-@pytest.mark.parametrize("name", FEATURE_TRANSFORMS)
+@pytest.mark.parametrize("name", ["wct", *map(slow, ("adain", "histogram", "mean_shift"))])
 def test_gradients_are_finite_where_eigenvalues_repeat_or_vanish(mini, name):
     transform, order = getattr(transforms, name)(), [mini[n] for n in (4, 1)]
     style = picture(32, 32, 1)
@@ -420,7 +433,7 @@ def test_a_level_of_a_folder_is_the_network_of_its_files(tmp_path):
         lambda e, d: e.pop("conv21.bias"): "wct16x_2se.safetensors: array 'conv21.bias' is missing",
         lambda e, d: e.pop("conv11_aux.bias"): "wct16x_2se.safetensors: array 'conv11_aux.bias' is missing",
         lambda e, d: d.pop("conv11.bias"): "wct16x_2sd.safetensors: array 'conv11.bias' is missing",
-        lambda e, d: d.update(more=[1]): "wct16x_2sd.safetensors: array 'more' is not part of a slim model",
+        lambda e, d: d.update(more=[1]): "wct16x_2sd.safetensors: array 'more' is not part of that decoder",
         lambda e, d: e.update({"conv22.bias": [1]}): "2se.safetensors: array 'conv22.bias' is not part of",
         lambda e, d: d.update({"conv12.bias": [1]}): (
             r"2sd.safetensors: array 'conv12.bias' has shape \(1,\), expected \(5,\)"
@@ -448,7 +461,7 @@ def test_sets_of_levels_that_cannot_be_had(tmp_path):
         levels.load(str(tmp_path), (1,))
     with pytest.raises(UserError, match=r"weights 'mni': no such folder, file .*; did you mean 'mini'"):
         levels.load("mni")
-    with pytest.raises(UserError, match="weights 'vgg19' have no decoders; expected mini or"):
+    with pytest.raises(UserError, match=r"weights 'vgg19' have no decoders; give decoders, .* weights mini,"):
         levels.load("vgg19")
 
 

@@ -178,7 +178,9 @@ def test_the_known_hashes_are_those_of_the_published_files():
     assert weights.PUBLISHED["vgg19-torchvision"].digest == "sha256:dcbb9e9d"
 
 
-@pytest.mark.parametrize("pooling", vgg.POOLINGS)
+@pytest.mark.parametrize(
+    "pooling", ["max", *(pytest.param(p, marks=pytest.mark.slow) for p in ("average", "l2"))]
+)
 def test_normalisation(pooling):
     """Mean activation 1 on the calibration pictures, taps divided by the old means, nothing else."""
     random = weights.Weights(TINY, vgg.TORCHVISION, "random")

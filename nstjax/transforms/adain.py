@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from nstjax.moments import masked_mean
-from nstjax.transforms.base import by_statistics
+from nstjax.moments import Moments, area, masked_mean
+from nstjax.transforms.base import by_moments
 
 
 def adain(*, eps=1e-5):
@@ -29,12 +29,15 @@ def adain(*, eps=1e-5):
     [1.0, 7.0]
     """
 
-    def statistics(x, *, where=None):
+    def gather(x, *, where=None):
         mean = masked_mean(x, where)
-        return mean, jnp.sqrt(masked_mean(jnp.square(x - mean), where) + eps)
+        return Moments(area(x, where), mean, masked_mean(jnp.square(x - mean), where))
 
-    def map(x, style, *, where=None, key=None):
-        (mean, std), (mean_, std_) = statistics(x, where=where), style
+    def statistics(moments):
+        return moments.mean, jnp.sqrt(moments.spread + eps)
+
+    def move(x, own, style):
+        (mean, std), (mean_, std_) = own, style
         return (x - mean) * (std_ / std) + mean_
 
-    return by_statistics(statistics, map)
+    return by_moments(gather, statistics, statistics, move)

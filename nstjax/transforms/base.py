@@ -9,6 +9,23 @@ import jax.numpy as jnp
 from nstjax.moments import area, average
 
 
+class Parts(NamedTuple):
+    """How a transform is done part by part, for pictures that are too large for one.
+
+    Attributes:
+      gather: `gather(x, *, where=None) -> Moments` of a part; those of several are merged
+        (`nstjax.moments.merge`).
+      style: `style(Moments) -> pytree`, what is known of a style.
+      own: `own(Moments) -> pytree`, what is known of the picture that is moved.
+      move: `move(x, own, style) -> [h, w, c]`, the transformed features of a part.
+    """
+
+    gather: Callable
+    style: Callable
+    own: Callable
+    move: Callable
+
+
 class Transform(NamedTuple):
     """Pure functions that give features what is known of a style.
 
@@ -17,6 +34,7 @@ class Transform(NamedTuple):
       map: `map(x, style, *, where=None, key=None) -> [h, w, c]`, the transformed features at every
         position, where only what the mask covers decides about the map.
       blend: `blend(styles, weights) -> style` of several, for weights that sum to 1.
+      parts: the same part by part, or None where a transform must see all of a picture.
 
     `features` and `x` are `[h, w, c]` float32 and need not be of one size, `where` a soft mask `[h, w]`
     in [0, 1] or None for everywhere, `key` a PRNG key for transforms that draw at random. A style under
@@ -26,6 +44,7 @@ class Transform(NamedTuple):
     style: Callable
     map: Callable
     blend: Callable = average
+    parts: Parts | None = None
 
     def apply(self, x, style, *, alpha=1.0, where=None, key=None):
         """Features x moved towards a style.
@@ -40,8 +59,13 @@ class Transform(NamedTuple):
         Returns:
           [h, w, c].
         """
-        share = alpha if where is None else alpha * jnp.asarray(where, x.dtype)[..., None]
-        return share * self.map(x, style, where=where, key=key) + (1 - share) * x
+        return mixed(x, self.map(x, style, where=where, key=key), alpha, where)
+
+
+def mixed(x, moved, alpha, where):
+    """Features x [h, w, c] and moved ones, of which alpha inside a soft mask [h, w] or None."""
+    share = alpha if where is None else alpha * jnp.asarray(where, x.dtype)[..., None]
+    return share * moved + (1 - share) * x
 
 
 def by_statistics(statistics, map):
@@ -54,12 +78,39 @@ def by_statistics(statistics, map):
 
     def style(x, *, where=None):
         x = jnp.asarray(x)
-        present = jnp.asarray(area(x, where) > 0, x.dtype)
-        return present, jax.tree.map(lambda a: present * a, statistics(x, where=where))
+        return _of_present(area(x, where), statistics(x, where=where))
 
     def of_those_present(x, style, *, where=None, key=None):
-        x, (present, sums) = jnp.asarray(x), style
-        known = jax.tree.map(lambda a: a / jnp.where(present > 0, present, 1.0), sums)
-        return jnp.where(present > 0, map(x, known, where=where, key=key), x)
+        x = jnp.asarray(x)
+        return _where_present(x, style, lambda known: map(x, known, where=where, key=key))
 
     return Transform(style=style, map=of_those_present)
+
+
+def by_moments(gather, style, own, move):
+    """The `Transform` by what follows from moments, of a style and of what is moved; see `Parts`."""
+
+    def known(moments):
+        return _of_present(moments.n, style(moments))
+
+    def moved(x, own, style):
+        return _where_present(x, style, lambda known: move(x, own, known))
+
+    return Transform(
+        style=lambda x, *, where=None: known(gather(jnp.asarray(x), where=where)),
+        map=lambda x, style, *, where=None, key=None: moved(x, own(gather(x, where=where)), style),
+        parts=Parts(gather, known, own, moved),
+    )
+
+
+def _of_present(n, statistics):
+    """(whether, statistics) of a style that covers n positions, nothing of one that covers none."""
+    present = jnp.asarray(n > 0, jax.tree.leaves(statistics)[0].dtype)
+    return present, jax.tree.map(lambda a: present * a, statistics)
+
+
+def _where_present(x, style, map):
+    """Features x mapped by the statistics of a style; as they are, where it covers nothing."""
+    present, sums = style
+    known = jax.tree.map(lambda a: a / jnp.where(present > 0, present, 1.0), sums)
+    return jnp.where(present > 0, map(known), x)

@@ -1,7 +1,7 @@
 """Features moved by a constant."""
 
-from nstjax.moments import masked_mean
-from nstjax.transforms.base import by_statistics
+from nstjax.moments import Moments, area, masked_mean
+from nstjax.transforms.base import by_moments
 
 
 def mean_shift():
@@ -20,7 +20,10 @@ def mean_shift():
     [3.0, 5.0]
     """
 
-    def map(x, mean, *, where=None, key=None):
-        return x - masked_mean(x, where) + mean
+    def gather(x, *, where=None):
+        return Moments(area(x, where), masked_mean(x, where))
 
-    return by_statistics(masked_mean, map)
+    def mean(moments):
+        return moments.mean
+
+    return by_moments(gather, mean, mean, lambda x, own, style: x - own + style)

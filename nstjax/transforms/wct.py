@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from nstjax.moments import area, gram_matrix, masked_mean
-from nstjax.transforms.base import by_statistics
+from nstjax.moments import Moments, area, gram_matrix, masked_mean
+from nstjax.transforms.base import by_moments
 from nstjax.transforms.roots import inverse_root, newton_schulz, root
 
 # The arguments of `wct` with which it computes what published code does.
@@ -58,28 +58,31 @@ def wct(*, ridge_content=0.0, ridge_style=0.0, cut=1e-5, unbiased=True, clamp=Fa
     if iterations is not None and iterations < 1:
         raise ValueError(f"iterations must be at least 1; got {iterations}")
 
-    def moments(x, where, ridge):
-        mean, n = masked_mean(x, where), area(x, where)
-        scale = n / jnp.maximum(n - 1, 1) if unbiased else 1.0
-        covariance = scale * gram_matrix(x - mean, where=where)
-        return mean, covariance + ridge * jnp.eye(x.shape[-1], dtype=x.dtype)
+    def gather(x, *, where=None):
+        mean = masked_mean(x, where)
+        least, most = _range(x, where) if clamp else (None, None)
+        return Moments(area(x, where), mean, gram_matrix(x - mean, where=where), least, most)
 
-    def statistics(x, *, where=None):
-        mean, covariance = moments(x, where, ridge_style)
-        return mean, root(covariance, cut) if iterations is None else newton_schulz(covariance, iterations)[0]
+    def covariance(moments, ridge):
+        scale = moments.n / jnp.maximum(moments.n - 1, 1) if unbiased else 1.0
+        return scale * moments.spread + ridge * jnp.eye(len(moments.mean), dtype=moments.mean.dtype)
 
-    def map(x, style, *, where=None, key=None):
-        mean, covariance = moments(x, where, ridge_content)
-        if iterations is None:
-            whitening = inverse_root(covariance, cut)
-        else:
-            whitening = newton_schulz(covariance, iterations)[1]
-        mean_, colouring = style
+    def style(moments):
+        a = covariance(moments, ridge_style)
+        return moments.mean, root(a, cut) if iterations is None else newton_schulz(a, iterations)[0]
+
+    def own(moments):
+        a = covariance(moments, ridge_content)
+        whitening = inverse_root(a, cut) if iterations is None else newton_schulz(a, iterations)[1]
+        return moments.mean, whitening, moments.least, moments.most
+
+    def move(x, own, style):
+        (mean, whitening, least, most), (mean_, colouring) = own, style
         matrix = jnp.matmul(whitening, colouring, precision="highest")
         coloured = jnp.matmul(x - mean, matrix, precision="highest") + mean_
-        return jnp.clip(coloured, *_range(x, where)) if clamp else coloured
+        return jnp.clip(coloured, least, most) if clamp else coloured
 
-    return by_statistics(statistics, map)
+    return by_moments(gather, style, own, move)
 
 
 def _range(x, where):

@@ -1,0 +1,56 @@
+"""Decoders for an encoder of your own: with them it does universal style transfer.
+
+    python -m experiments.train --config=configs/decoder.py --config.weights=vgg19 \\
+        --config.data=photographs --workdir=runs/decoders
+    python -m experiments.universal --config=configs/wct.py --config.weights=vgg19 \\
+        --config.decoders=runs/decoders/decoders.safetensors ...
+
+Pictures are encoded, decoded and compared, and so are their features: pixel errors as a share of the
+pictures' variance and `feature_weight` times feature errors as a share of the features' power
+(`nstjax.reconstruct.make_loss`). Each level is a part: a run folder, a curve in metrics.jsonl, and it goes
+on where it was stopped. Without `data`, crops come from the package's pictures alone, which is little.
+
+Differs from Li et al. 2017, sec. 3.1, and Wang et al. 2020: relative errors with a feature weight of 0.1
+for absolute ones of 1 (of relu1_1 ... relu{level}_1 in the latter's code), Muon for Adam at 1e-4, crops of
+a size a level for squares of 300 pixels of MS-COCO. Adam is `--config.decoder1.optimizer=adam`.
+
+Expect: `mini` with the steps here is the decoders that come with it (configs/mini.py has their curves). Of
+the full VGG-19 only short runs were made here: it needs an accelerator.
+
+Arguments: `blocks=3` for levels 1 to 3 of weights that end there; `smoke`.
+"""
+
+import ml_collections
+
+from nstjax.config import parse_arg
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, blocks=5, smoke=False)
+    config = ml_collections.ConfigDict()
+    config.seed = 0
+    config.weights = "mini"
+    config.levels = tuple(range(1, arg.blocks + 1))
+    config.data = ""
+    config.held_out = ()
+    config.left_out = ()
+    config.texture_share = 0.2  # of crops: procedural textures
+    for level, steps, rate, size in (
+        (1, 3000, 7e-3, 64),
+        (2, 4000, 7e-3, 64),
+        (3, 8000, 7e-3, 64),
+        (4, 4000, 4e-3, 96),
+        (5, 2500, 3e-3, 128),
+    ):
+        part = {"steps": steps, "optimizer": "muon", "learning_rate": rate, "size": size}
+        config[f"decoder{level}"] = ml_collections.ConfigDict(part | {"batch": 4, "feature_weight": 0.1})
+    config.dtype = "float16"  # of the file
+    config.log_every = 50
+    config.checkpoint_every = 250
+    if arg.smoke:
+        for level in range(1, 6):
+            part = config[f"decoder{level}"]
+            part.steps, part.size, part.batch = 4, 32, 2
+        config.log_every, config.checkpoint_every = 1, 2
+    config.lock()
+    return config
