@@ -2,6 +2,7 @@
 
     python -m experiments.universal --config=configs/wct.py --config.content=photo.jpg \\
         --config.style=painting.jpg --workdir=runs/wct
+    python -m experiments.sweep --config=configs/wct.py:vary=alpha --workdir=runs/wct_alpha
 
 Arguments, comma-separated:
 
@@ -9,9 +10,18 @@ Arguments, comma-separated:
   texture        a texture from noise: no content, alpha 1, three passes.
   smoke          64 pixels.
 
+For a sweep, and then at 256 pixels:
+
+  vary=transform  WCT beside AdaIN, histogram matching and mean shift, at alpha 1 (the default).
+  vary=alpha      0.2 to 1 beside 0.6.
+  vary=levels     from coarse to fine beside the reverse, and beside fewer levels.
+  pairs=FILE      lines of a content and a style, separated by a comma.
+
 Keys of its own: `levels`, in the order in which they are applied; `alpha`, how far features are moved, one
 for all levels or one for each; `transform_args`; `passes`; `init`, "content" or "noise" (`seed`); `weights`,
-a weight set with decoders or a folder of slim models (`nstjax.levels.load`). `style_weights` interpolates
+a weight set with decoders or a folder of published models (`nstjax.levels.load`), and `decoders`, a file of
+your own for any other weight set (configs/decoder.py); `tile`, above which a picture is done in windows;
+`measured_by`, the weight set whose losses measure the pictures of a sweep. `style_weights` interpolates
 styles, `content_mask` and `style_mask` pair regions by their colours, as for any experiment.
 
 Expect a picture at 512 pixels in 9 seconds on one CPU core, all but 2 of which compile. With `mini` the
@@ -21,11 +31,24 @@ The slim models of Wang et al. 2020 keep the shapes at all five levels and have 
 
 import ml_collections
 
+from nstjax import sweep
 from nstjax.config import parse_arg
+from nstjax.errors import UserError, nearest
+
+PAIRS = (
+    ("example:coffee", "example:brushwork"),
+    ("example:chelsea", "example:mosaic"),
+    ("example:astronaut", "example:woodblock"),
+)
+VARIED = {
+    "transform": ("wct", "adain", "histogram", "mean_shift"),
+    "alpha": ((0.6,), (0.2,), (0.4,), (0.8,), (1.0,)),
+    "levels": ((5, 4, 3, 2, 1), (1, 2, 3, 4, 5), (4, 3, 2, 1), (3, 2, 1), (1,)),
+}
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, transform="wct", texture=False, smoke=False)
+    arg = parse_arg(arg, transform="wct", texture=False, smoke=False, vary="", pairs="")
     config = ml_collections.ConfigDict()
     config.content = "" if arg.texture else "example:coffee"
     config.style = "example:brushwork"
@@ -33,18 +56,29 @@ def get_config(arg=None):
     config.content_mask = ""
     config.style_mask = ""
     config.mask_mode = "area"
-    config.size = 64 if arg.smoke else 512
+    config.size = 64 if arg.smoke else 256 if arg.vary else 512
     config.style_size = 0  # that of the content
+    config.tile = 1024  # pixels; 0 for any size at once
     config.weights = "mini"
     config.decoders = ""  # those that come with the weights
     config.measured_by = "mini"
     config.levels = (5, 4, 3, 2, 1)  # sec. 3.3: from coarse to fine
-    config.alpha = (1.0,) if arg.texture else (0.6,)  # the code's default; sec. 4.3 for textures
+    # The code's default; sec. 4.3 for textures.
+    config.alpha = (1.0,) if arg.texture or arg.vary == "transform" else (0.6,)
     config.transform = arg.transform
     config.transform_args = ml_collections.ConfigDict()
     config.passes = 3 if arg.texture else 1  # the code's for textures
     config.init = "noise" if arg.texture else "content"
     config.seed = 0
-    config.tile = 1024  # pixels; 0 for any size at once
     config.lock()
     return config
+
+
+def get_sweep(arg=None):
+    arg = parse_arg(arg, transform="wct", texture=False, smoke=False, vary="transform", pairs="")
+    if arg.vary not in VARIED:
+        raise UserError(f"vary={arg.vary} is unknown{nearest(arg.vary, VARIED)}")
+    pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
+    varied = sweep.factor(arg.vary, VARIED[arg.vary])
+    points = sweep.product(varied, sweep.pairs(pairs))
+    return sweep.Sweep(points=points, baseline={arg.vary: str(varied[0][arg.vary])}, repeats=("pair",))

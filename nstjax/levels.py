@@ -133,6 +133,10 @@ def _of_a_weight_set(name, decoders_name, numbers):
             f"decoders {decoders_name}: are for an encoder of widths {decoders.widths}; that of {name} has "
             f"{widths}"
         )
+    if decoders.about.get("encoder", loaded.sha256) != loaded.sha256:
+        raise UserError(
+            f"decoders {decoders_name}: were trained for an encoder with another SHA-256 than that of {name}"
+        )
     levels = {
         n: Level(n, encoder.apply, decoders.widths, False, encoder.params, decoders.params[f"decoder{n}"])
         for n in numbers

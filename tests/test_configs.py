@@ -15,8 +15,8 @@ from nstjax.moments import gram_matrix
 from nstjax.runfolder import RunFolder
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
-SWEEPS = [path.stem for path in CONFIGS if "def get_sweep" in path.read_text()]
 OTHERS = ("decoder", "mini", "wct")  # of other drivers: test_distill.py and test_universalrun.py run them
+SWEEPS = [p.stem for p in CONFIGS if "def get_sweep" in p.read_text() and p.stem not in OTHERS]
 # A config of every kind; `make test-all` runs all. Every config is loaded below, with its points.
 QUICK = ("demo", "gatys2016", "mrf", "one_loss", "risser2017", "showdown", "strotss")
 

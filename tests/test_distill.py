@@ -1,6 +1,8 @@
 """Teachers, linear maps and the loss of a student; the recipe from end to end."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -10,7 +12,7 @@ import pytest
 import safetensors.numpy
 from oracle import numpy_vgg, relative_error
 
-from nstjax import distill, experiment, fidelity, io, mini, vgg, weights
+from nstjax import distill, experiment, fidelity, io, levels, mini, recipe, vgg, weights
 from nstjax.errors import UserError
 
 TAPS = ("relu1_1", "relu2_1")
@@ -245,3 +247,63 @@ def test_the_recipe_leaves_an_encoder_and_decoders_and_goes_on_where_it_was(shar
     kept_away = {path.stem for path in (shared / "photos").iterdir()} & {*config.held_out, *config.left_out}
     used = io.read_json(tmp_path / "run" / "deep" / "provenance.json")["inputs"]["pictures"]
     assert len(kept_away) == 13 and not kept_away & {Path(name).stem for name in used}
+
+
+def decoder_config(**values):
+    config = config_of("decoder").get_config("smoke")
+    with config.unlocked():
+        config.update({"weights": "random-tiny", "levels": (2, 1), **values})
+        config.decoder1.steps = 60
+    return config
+
+
+def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path):
+    config = decoder_config()
+    left = recipe.make_decoders(*recipe.load_decoders(config, tmp_path))["decoders"]
+    before = left.read_bytes()
+    decoders = weights.load_decoders(str(left))
+    assert [*decoders.params] == ["decoder1", "decoder2"] and decoders.widths == vgg.TINY_WIDTHS
+    loaded = levels.load("random-tiny", (2,), decoders=str(left)).levels[2]
+    assert loaded.decode(loaded.encode(images(1)[0])).shape == (32, 32, 3)
+    curves = [
+        [row["loss"] for row in io.read_json_lines(tmp_path / f"decoder{n}" / "metrics.jsonl")]
+        for n in (1, 2)
+    ]
+    assert [len(curve) for curve in curves] == [60, 4]
+    assert np.mean(curves[0][-9:]) < 0.9 * np.mean(curves[0][:9])
+    left.unlink()
+    recipe.make_decoders(*recipe.load_decoders(config, tmp_path))  # finds both trained
+    assert left.read_bytes() == before
+    more = decoder_config(levels=(1, 2, 3))
+    recipe.make_decoders(*recipe.load_decoders(more, tmp_path))  # trains the third alone
+    assert [*weights.load_decoders(str(left)).params] == ["decoder1", "decoder2", "decoder3"]
+    with pytest.raises(UserError, match=r"hold decoder1, decoder2, decoder3; levels ask for decoder4"):
+        levels.load("random-tiny", (4,), decoders=str(left))
+    tiny = weights.load("random-tiny", seed=1)
+    weights.save(tmp_path / "other.safetensors", tiny)
+    with pytest.raises(UserError, match="were trained for an encoder with another SHA-256"):
+        levels.load(str(tmp_path / "other.safetensors"), (1,), decoders=str(left))
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"levels": ()}, r"levels must be some of \(1, 2, 3, 4, 5\), each once; got \(\)"),
+        ({"levels": (2, 2)}, r"levels must be some of .*; got \(2, 2\)"),
+        ({"weights": "mni"}, "weights 'mni': no such file or weight set; did you mean 'mini'"),
+        ({"data": "nowhere"}, "data nowhere: no such folder"),
+        ({"dtype": "int8"}, "dtype must be float16 or float32"),
+    ],
+)
+def test_a_bad_value_for_decoders_is_one_line(values, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        recipe.load_decoders(decoder_config(**values), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_driver_trains_decoders(tmp_path):
+    line = [sys.executable, "-m", "experiments.train", f"--config={CONFIGS}/decoder.py:smoke"]
+    line += ["--config.weights=random-tiny", "--config.levels=1,", f"--workdir={tmp_path}"]
+    done = subprocess.run(line, cwd=CONFIGS.parent, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith(f"decoders: {tmp_path}/decoders.safetensors  SHA")

@@ -76,6 +76,10 @@ MAY_IMPORT = {
         *("nstjax.runfolder", "nstjax.terms", "nstjax.tiled", "nstjax.transforms", "nstjax.universal"),
         *("nstjax.errors", "nstjax.vgg", "nstjax.weights"),
     },
+    "universalbatch.py": {
+        *("numpy", "PIL", "tqdm", "nstjax.data", "nstjax.experiment", "nstjax.io", "nstjax.run"),
+        *("nstjax.runfolder", "nstjax.sheet", "nstjax.universalrun", "nstjax.errors"),
+    },
     "provenance.py": {"jax"},
     "textures.py": {"numpy"},
     "data.py": {"numpy", "grain", "PIL", "nstjax.io", "nstjax.textures", "nstjax.errors"},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from nstjax import io, levels, nets, transforms, universal, vgg, weights
+from nstjax import io, levels, nets, torch_file, transforms, universal, vgg, weights
 from nstjax.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -424,6 +424,72 @@ def test_a_level_of_a_folder_is_the_network_of_its_files(tmp_path):
         y = np.maximum(conv(y, decoder, name), 0)
     np.testing.assert_allclose(loaded.levels[2].decode(x.astype(np.float32)), y, atol=1e-5)
     assert y.min() == 0 < y.max()
+
+
+def torch_states(monkeypatch, folder, widths=(4, 5, 6, 7, 8)):
+    """State dicts as irasin/Pytorch_WCT saves them, in files that read as what they hold."""
+    rng, states = np.random.default_rng(0), {}
+
+    def layer(name, i, o, side=3):
+        weight = 0.2 * rng.normal(size=(o, i, side, side))
+        return {f"{name}.weight": weight.astype(np.float32), f"{name}.bias": rng.normal(size=o)}
+
+    # Numbers of the convolutions in the `Sequential`s of its source.
+    numbers = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42)
+    channels, encoder = 3, layer(0, 3, 3, 1)
+    for conv, number in zip(vgg.CONVS, numbers, strict=False):
+        width = widths[int(conv[4]) - 1]
+        encoder |= layer(number, channels, width)
+        channels = width
+    states["vgg_normalised_conv5_1.pth"] = encoder
+    states["decoder_relu1_1.pth"] = layer(1, widths[0], 3)
+    states["decoder_relu3_1.pth"] = (
+        layer(1, widths[2], widths[1])
+        | layer(5, widths[1], widths[1])
+        | layer(8, widths[1], widths[0])
+        | layer(12, widths[0], widths[0])
+        | layer(15, widths[0], 3)
+    )
+    for name in states:
+        (folder / name).write_bytes(name.encode())
+    monkeypatch.setattr(torch_file, "read_state_dict", lambda path: dict(states[path.name]))
+    return states
+
+
+def test_the_vgg_of_pytorch_files_is_read(monkeypatch, tmp_path):
+    states = torch_states(monkeypatch, tmp_path)
+    loaded = levels.load(str(tmp_path), (1, 3))
+    assert loaded.label == f"vgg19 ({tmp_path.name})" and not loaded.levels[3].rectified
+    image, encoder = picture(4, 4).astype(np.float64), states["vgg_normalised_conv5_1.pth"]
+
+    def conv(x, state, number):
+        weight = state[f"{number}.weight"]
+        x = x if weight.shape[-1] == 1 else np.pad(x, ((1, 1), (1, 1), (0, 0)), mode="reflect")
+        windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], (0, 1))
+        return np.einsum("hwiyx,oiyx->hwo", windows, weight) + state[f"{number}.bias"]
+
+    def up(x):
+        return x.repeat(2, 0).repeat(2, 1)
+
+    x = conv(image, encoder, 0)
+    for number in (2, 5, 9, 12, 16):
+        x = x.reshape(len(x) // 2, 2, len(x) // 2, 2, -1).max((1, 3)) if number == 9 else x
+        if number == 16:  # one position of relu3_1: reflection needs two
+            break
+        x = np.maximum(conv(x, encoder, number), 0)
+    features = loaded.levels[1].apply(loaded.levels[1].encoder, image.astype(np.float32), ("relu2_2",))
+    np.testing.assert_allclose(features["relu2_2"], x, rtol=1e-4, atol=1e-4)
+    decoder, y = states["decoder_relu3_1.pth"], np.random.default_rng(1).uniform(size=(2, 3, 6))
+    expected = up(np.maximum(conv(y, decoder, 1), 0))
+    expected = up(np.maximum(conv(np.maximum(conv(expected, decoder, 5), 0), decoder, 8), 0))
+    expected = conv(np.maximum(conv(expected, decoder, 12), 0), decoder, 15)
+    np.testing.assert_allclose(loaded.levels[3].decode(y.astype(np.float32)), expected, atol=1e-4)
+    del states["decoder_relu3_1.pth"]["8.bias"]
+    with pytest.raises(UserError, match=r"decoder_relu3_1\.pth: array '8\.bias' is missing"):
+        levels.load(str(tmp_path), (3,))
+    encoder["44.bias"] = np.zeros(3)
+    with pytest.raises(UserError, match=r"conv5_1\.pth: array '44\.bias' is not part of that encoder"):
+        levels.load(str(tmp_path), (1,))
 
 
 @pytest.mark.parametrize(

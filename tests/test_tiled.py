@@ -1,0 +1,120 @@
+"""Pictures too large for one pass: windows, and that their results are those of one pass."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nstjax import levels, moments, nets, tiled, transforms, universal, vgg
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Random levels that are quick, and decode to something."""
+    params, made = vgg.random_params(0, vgg.TINY_WIDTHS), {}
+    encoder = vgg.make_encoder(params, vgg.TORCHVISION, padding="reflect")
+    for n in (1, 2, 3):
+        features = jnp.zeros((2, 2, vgg.TINY_WIDTHS[n - 1]))
+        decoder = nets.Decoder(n, vgg.TINY_WIDTHS).init(jax.random.key(n), features)["params"]
+        shape = decoder["conv1_1"]["kernel"].shape
+        decoder["conv1_1"]["kernel"] = 0.1 * jax.random.normal(jax.random.key(n), shape)
+        made[n] = levels.Level(n, encoder.apply, vgg.TINY_WIDTHS, False, encoder.params, decoder)
+    return made
+
+
+def picture(height, width, seed=0):
+    return np.random.default_rng(seed).uniform(size=(height, width, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("length, side, halo", [(100, 64, 24), (64, 64, 24), (65, 64, 4), (1000, 64, 28)])
+def test_windows_are_of_one_size_and_keep_every_pixel_once(length, side, halo):
+    seen = np.zeros((length, 80), int)
+    for window in tiled.windows((length, 80), side, halo):
+        (top, bottom), (left, right) = window.seen
+        assert (bottom - top, right - left) == (min(side, length), min(side, 80))
+        (first, last), _ = window.kept
+        assert first - top >= halo or top == first == 0
+        assert bottom - last >= halo or bottom == last == length
+        seen[tuple(slice(*span) for span in window.kept)] += 1
+        assert np.zeros((bottom - top, right - left))[window.inside()].size
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("level", (2, 3))
+def test_a_halo_is_as_far_as_networks_see(tiny, level):
+    def seen(decoded):
+        """How far a pixel reaches."""
+        x, y = picture(96, 96), picture(96, 96)
+        y[48, 48] = 0.5
+        a, b = (tiny[level].encode(each) for each in (x, y))
+        a, b = (tiny[level].decode(a), tiny[level].decode(b)) if decoded else (a, b)
+        rows = np.flatnonzero(np.abs(a - b).max((1, 2)))
+        unit = 1 if decoded else tiny[level].unit
+        return max(48 - rows[0] * unit, (rows[-1] + 1) * unit - 49)
+
+    for decoded in (False, True):
+        halo = tiled.halo(level, decoded=decoded)
+        assert halo - 2 * tiny[level].unit <= seen(decoded) <= halo + tiny[level].unit
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        transforms.wct(),
+        transforms.wct(ridge_content=0.1, clamp=True, unbiased=False),
+        transforms.adain(),
+        transforms.mean_shift(),
+    ],
+    ids=["wct", "clamped", "adain", "mean_shift"],
+)
+def test_window_by_window_is_all_at_once(tiny, transform):
+    content, styles = picture(90, 151), [picture(75, 133, 1), picture(80, 70, 2) ** 2]
+    left = np.zeros((90, 151), np.float32)
+    left[:, :70] = 1
+    order, made = [tiny[3], tiny[1]], []
+    for tile in (None, 64):
+        known = [tiled.statistics(order, transform, style, tile=tile) for style in styles]
+        regions = [universal.Region(known[0], left), universal.Region(known[1], 1 - left)]
+        options = {"alpha": (0.9, 0.5), "passes": 2}
+        made.append(np.asarray(tiled.stylise(order, transform, content, regions, tile=tile, **options)))
+    assert made[0].shape == (90, 151, 3) and np.abs(made[0] - content).max() > 0.1
+    np.testing.assert_allclose(made[1], made[0], atol=2e-3 * np.abs(made[0]).max())
+
+
+def test_pictures_that_fit_are_done_at_once_and_others_need_parts(tiny):
+    order, content = [tiny[3]], picture(64, 40)
+    known = tiled.statistics(order, transforms.histogram(), content, tile=64)
+    tiled.stylise(order, transforms.histogram(), content, [universal.Region(known)], tile=64)
+    with pytest.raises(ValueError, match="the transform must see all of a picture"):
+        tiled.statistics(order, transforms.histogram(), picture(65, 40), tile=64)
+    for tile in (60, 66):
+        with pytest.raises(ValueError, match="tile must be a multiple of 4, at least 64; got 6"):
+            tiled.statistics(order, transforms.wct(), picture(80, 40), tile=tile)
+
+
+@pytest.mark.parametrize("spread", ["covariance", "variances"])
+def test_moments_of_parts_are_merged(spread):
+    rng = np.random.default_rng(0)
+    x, where = rng.normal(3, 2, (7, 9, 4)), rng.uniform(size=(7, 9))
+    where[3:5] = 0
+
+    def of(rows):
+        w, flat = where[rows].ravel(), x[rows].reshape(-1, 4)
+        n = w.sum()
+        mean = w @ flat / max(n, 1e-30)
+        covariance = (w * (flat - mean).T) @ (flat - mean) / max(n, 1e-30)
+        shown = flat[w > 0] if n else flat
+        return moments.Moments(
+            n, mean, covariance if spread == "covariance" else covariance.diagonal(), shown.min(), shown.max()
+        )
+
+    with jax.enable_x64(True):
+        merged = of(np.s_[:2])
+        for rows in (np.s_[2:3], np.s_[3:5], np.s_[5:]):
+            merged = moments.merge(merged, of(rows))
+        for got, wanted in zip(merged, of(np.s_[:]), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-6)
+        nothing = moments.merge(of(np.s_[3:4]), of(np.s_[4:5]))
+    assert nothing.n == 0 and not np.any(nothing.mean)
