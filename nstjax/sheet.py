@@ -33,17 +33,20 @@ def grid(cells, rows, columns, width=256):
     small = {at: picture.copy() for at, picture in cells.items()}
     for picture in small.values():
         picture.thumbnail((width, width), Image.Resampling.LANCZOS)
-    width, height = _largest(small.values()) if small else (width, width)
-    size = len(columns) * (width + _GAP) - _GAP, _LINE + len(rows) * (_LINE + height + _GAP) - _GAP
-    sheet = Image.new("RGB", size, "white")
+    width = max((picture.size[0] for picture in small.values()), default=width)
+    heights = [
+        max((picture.size[1] for (at, _), picture in small.items() if at == row), default=0) for row in rows
+    ]
+    size = len(columns) * (width + _GAP) - _GAP, _LINE + sum(heights) + len(rows) * (_LINE + _GAP) - _GAP
+    sheet, top = Image.new("RGB", size, "white"), _LINE
     for i, column in enumerate(columns):
         _write(sheet, column, i * (width + _GAP), 0, width)
-        for j, row in enumerate(rows):
-            top = _LINE + j * (_LINE + height + _GAP)
-            if i == 0:
-                _write(sheet, row, 0, top, size[0])
+    for row, height in zip(rows, heights, strict=True):
+        _write(sheet, row, 0, top, size[0])
+        for i, column in enumerate(columns):
             if (row, column) in small:
                 sheet.paste(small[row, column], (i * (width + _GAP), top + _LINE))
+        top += _LINE + height + _GAP
     return sheet
 
 
