@@ -2,7 +2,8 @@
 
 Lines on stdout, and `bench.json` in --out. One process, the programs in turns, medians over rounds.
 `python -m experiments.bench losses --out=...` measures every loss instead, into `losses.json`; with `sweep`,
-points of a sweep run together and one by one, into `sweep.json`.
+points of a sweep run together and one by one, into `sweep.json`; with `universal`, the published WCT chain
+beside PyTorch's, into `universal.json`, for which --weights, --content and --style say where it lies.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
@@ -16,11 +17,14 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import bench_losses, bench_steps, bench_sweep, command
+from experiments import bench_losses, bench_steps, bench_sweep, bench_universal, command
 from nstjax import io
 
-_OUT = flags.DEFINE_string("out", None, "Folder for bench.json, losses.json or sweep.json.")
+_OUT = flags.DEFINE_string("out", None, "Folder for bench.json, losses.json, sweep.json or universal.json.")
 _SIZES = flags.DEFINE_list("sizes", ["128", "256", "512"], "Picture sides in pixels, but for losses.")
+_WEIGHTS = flags.DEFINE_string("weights", "", "Folder of the wct16x files, for universal.")
+_CONTENT = flags.DEFINE_string("content", "example:coffee", "A picture, for universal.")
+_STYLE = flags.DEFINE_string("style", "example:brushwork", "A picture, for universal.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are reported.")
 
 
@@ -31,6 +35,9 @@ def main(argv):
         name, rows = "losses.json", bench_losses.measure(_ROUNDS.value)
     elif "sweep" in argv:
         name, rows = "sweep.json", bench_sweep.measure(map(int, _SIZES.value), _ROUNDS.value)
+    elif "universal" in argv:
+        rows = bench_universal.measure(_WEIGHTS.value, _CONTENT.value, _STYLE.value, _ROUNDS.value)
+        name = "universal.json"
     else:
         name, rows = "bench.json", bench_steps.measure(map(int, _SIZES.value), _ROUNDS.value)
     io.write_json(Path(_OUT.value) / name, head | {"rows": rows})
@@ -38,4 +45,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main, required=["out"], words=["losses", "sweep"])
+    command.run(main, required=["out"], words=["losses", "sweep", "universal"])

@@ -154,10 +154,50 @@ def conv3x3(x, kernel, border):
     with the flipped kernel: inside a compiled loop on a CPU, XLA runs the transposed convolution that
     it would otherwise derive several times slower (`experiments/bench.py` measures it).
     """
+    plain = functools.partial(_convolution, border=border)
+    few_in, few_out = (channels <= _FEW for channels in kernel.shape[2:])
+    if not (few_in or few_out):
+        return plain(x, kernel)
+    narrow = functools.partial(_of_few_channels if few_in else _to_few_channels, border=border)
+    return lax.platform_dependent(x, kernel, cpu=narrow, default=plain)
+
+
+# As many channels as a picture has take XLA on a CPU up to 30 times as long as the products of matrices
+# below, which count 9 * _FEW channels.
+_FEW = 4
+
+
+def _convolution(x, kernel, border):
     padding, layout = [(border, border)] * 2, ("NHWC", "HWIO", "NHWC")
     batch = x.reshape(-1, *x.shape[-3:])
     y = lax.conv_general_dilated(batch, kernel, (1, 1), padding, dimension_numbers=layout)
     return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+
+def _of_few_channels(x, kernel, border):
+    """The nine neighbours of a position side by side, times all taps of the kernel."""
+    x = _bordered(x, border)
+    near = jnp.concatenate([_shifted(x, *at) for at in _TAPS_3X3], -1)
+    return near @ kernel.reshape(-1, kernel.shape[3])
+
+
+def _to_few_channels(x, kernel, border):
+    """Every position times all taps of the kernel, and what neighbours get of it added up."""
+    taps = kernel.transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
+    parts = jnp.split(_bordered(x, border) @ taps, 9, -1)
+    return sum(_shifted(part, *at) for part, at in zip(parts, _TAPS_3X3, strict=True))
+
+
+_TAPS_3X3 = tuple((row, column) for row in range(3) for column in range(3))
+
+
+def _bordered(x, border):
+    return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(border, border)] * 2 + [(0, 0)])
+
+
+def _shifted(x, row, column):
+    """Of [..., h + 2, w + 2, c], the [..., h, w, c] from a row and a column on."""
+    return x[..., row : x.shape[-3] - 2 + row, column : x.shape[-2] - 2 + column, :]
 
 
 def _conv3x3_forward(x, kernel, border):
@@ -166,12 +206,8 @@ def _conv3x3_forward(x, kernel, border):
 
 def _conv3x3_backward(border, residuals, g):
     x, kernel = residuals
-    channels = kernel.shape[2]
-    # On a CPU XLA takes longer for the 3 channels of a picture than for 8.
-    more = [(0, 0)] * 3 + [(0, max(0, 8 - channels))]
-    flipped = jnp.pad(jnp.flip(kernel, (0, 1)).swapaxes(2, 3), more)
-    dx = conv3x3(g, flipped, 2 - border)[..., :channels]
-    _, kernel_vjp = jax.vjp(lambda kernel: conv3x3.fun(x, kernel, border), kernel)
+    dx = conv3x3(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 2 - border)
+    _, kernel_vjp = jax.vjp(lambda kernel: _convolution(x, kernel, border), kernel)
     return dx, kernel_vjp(g)[0]
 
 

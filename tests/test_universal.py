@@ -65,61 +65,6 @@ def psnr(image, expected):
 # Against PyTorch ----------------------------------------------------------------------------------
 
 
-def torch_chain(folder, content, style, alpha, order):
-    """The published program in float64: its networks layer by layer, and the paper's transform."""
-    torch = pytest.importorskip("torch")
-    F = torch.nn.functional
-
-    def conv(x, arrays, name):
-        weight, bias = (
-            torch.tensor(arrays[f"{name}.{part}"].astype(np.float64)) for part in ("weight", "bias")
-        )
-        x = x if weight.shape[-1] == 1 else F.pad(x, (1, 1, 1, 1), mode="reflect")
-        return F.conv2d(x, weight, bias)
-
-    def names(level):
-        convs = [f"conv{b}{i}" for b, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)]
-        return convs[: convs.index(f"conv{level}1") + 1]
-
-    def encode(arrays, x, level):
-        x = conv(x, arrays, "conv0")
-        for name in names(level):
-            if name.endswith("1") and name != "conv11":
-                x = F.max_pool2d(x, 2, ceil_mode=True)
-            x = F.relu(conv(x, arrays, name))
-        return x
-
-    def decode(arrays, x, level):
-        for name in reversed(names(level)):
-            x = F.relu(conv(x, arrays, name))
-            if name.endswith("1") and name != "conv11":
-                x = F.interpolate(x, scale_factor=2, mode="nearest")
-        return x
-
-    def power(x, exponent):
-        _, e, v = torch.linalg.svd(x @ x.T / (x.shape[1] - 1))
-        e, v = e[e >= 1e-5], v[e >= 1e-5].T
-        return v @ torch.diag(e**exponent) @ v.T
-
-    def wct(x, s):
-        centred, style = x - x.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
-        return power(style, 0.5) @ power(centred, -0.5) @ centred + s.mean(1, keepdim=True)
-
-    def tensor(image):
-        return torch.tensor(np.asarray(image, np.float64)).permute(2, 0, 1)[None]
-
-    x, s = tensor(content), tensor(style)
-    for level in order:
-        encoder, decoder = (
-            safetensors.numpy.load_file(folder / f"wct16x_{level}s{kind}.safetensors") for kind in "ed"
-        )
-        features, known = encode(encoder, x, level), encode(encoder, s, level)
-        flat = features.reshape(features.shape[1], -1)
-        moved = alpha * wct(flat, known.reshape(known.shape[1], -1)) + (1 - alpha) * flat
-        x = decode(decoder, moved.reshape(features.shape), level)
-    return x[0].permute(1, 2, 0).numpy()
-
-
 @pytest.mark.parametrize(
     "names, alpha",
     [
@@ -129,11 +74,14 @@ def torch_chain(folder, content, style, alpha, order):
     ],
 )
 def test_the_published_chain_agrees_with_pytorch(shared, names, alpha):
+    pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
+    from experiments import peers_universal as peers
+
     content, style = (
         io.resize_to_cover(io.load_picture(str(shared / "images" / f"{name}.jpg")).pixels, *size)
         for name, size in zip(names, ((80, 96), (96, 112)), strict=True)
     )
-    expected = torch_chain(shared / "weights", content, style, alpha, DOWN)
+    expected = peers.make_chain(shared / "weights", DOWN, alpha)(content, style)
     loaded = levels.load(str(shared / "weights")).levels
     ours = apply([loaded[n] for n in DOWN], content, style, alpha=alpha)
     assert ours.shape == expected.shape and expected.std() > 0.1
