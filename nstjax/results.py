@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nstjax import io, statistics
+from nstjax.errors import UserError, nearest
 
 _CURVE = 60  # points of a curve that are kept
 _NOT_TERMS = ("step", "stage", "seconds", "evaluations")
@@ -160,6 +161,46 @@ def effects(plan, points):
             effect = statistics.paired(values, settings[baseline], scale=kind)
             found.append({"setting": name, "measure": measure, "kind": kind, **effect._asdict()})
     return found
+
+
+def table(plan, points, measures):
+    """A Markdown table: a row a setting, means of measures over its repeats, and its place in its own row.
+
+    Means are geometric for what is compared as a ratio; "own row" is the place that the setting takes by the
+    loss it minimises, and that loss over the best setting's. Empty where a repeat has no value.
+
+    Args:
+      plan: from `sweep.plan`.
+      points: from `collect`.
+      measures: names, as the columns of `results_csv` and `cross_losses_csv` have them.
+
+    Raises:
+      UserError: for a measure that no point has.
+    """
+    cross, made = cross_losses(plan, points), {}
+    losses = {loss for point in points for loss in point.losses}
+    there = {measure for point in points for measure in point.measures}
+    for measure in measures:
+        if measure not in there:
+            raise UserError(f"measure {measure!r} is unknown{nearest(measure, there)}")
+    for point in points:
+        made.setdefault(setting(plan, point.at), []).append(point)
+    lines = [" | ".join(["", *measures, "own row"]), "---|" * (len(measures) + 1) + "---"]
+    for name, several in made.items():
+        cells = [_mean_of(several, measure, losses) for measure in measures]
+        place, over = own_rows(cross).get(name, (None, None))
+        cells.append(f"{place}" + (f" (x{over:.2f})" if place > 1 else "") if place else "")
+        lines.append(" | ".join([name, *cells]))
+    return "\n".join(f"| {line} |" if not line.startswith("---") else f"|{line}|" for line in lines)
+
+
+def _mean_of(points, measure, losses):
+    values = [point.measures.get(measure) for point in points]
+    if any(value is None for value in values):
+        return ""
+    if measure not in losses and measure not in _RATIOS:
+        return f"{np.mean(values):.3g}"
+    return f"{math.exp(np.mean(np.log(values))):.3g}" if all(value > 0 for value in values) else ""
 
 
 def results_csv(plan, points):

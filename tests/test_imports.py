@@ -105,7 +105,7 @@ MAY_IMPORT = {
         *("jax", "ml_collections", "PIL", "tqdm", "nstjax.experiment", "nstjax.io", "nstjax.metrics"),
         *("nstjax.presets", "nstjax.terms", "nstjax.config", "nstjax.objective"),
     },
-    "results.py": {"numpy", "nstjax.io", "nstjax.statistics"},
+    "results.py": {"numpy", "nstjax.io", "nstjax.statistics", "nstjax.errors"},
     "page.py": set(),
     "sheet.py": {"PIL"},
     "sweepreport.py": {

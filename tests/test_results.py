@@ -117,6 +117,17 @@ def test_the_tables_hold_every_point(workdir):
     assert float(crossed[1]["gram"]) == pytest.approx(0.11) and crossed[1]["seed"] == "1"
 
 
+def test_a_table_has_a_row_a_setting(workdir):
+    made = plan()
+    lines = results.table(made, results.collect(made, workdir), ["ssim", "gram"]).splitlines()
+    assert lines[0] == "|  | ssim | gram | own row |" and lines[1] == "|---|---|---|---|"
+    assert lines[2] == f"| gram | 0.515 | {0.1 * math.sqrt(1.1):.3g} | 1 |"
+    assert lines[3] == "| cmd |  |  |  |"  # one of its points is missing
+    assert len(lines) == 6
+    with pytest.raises(UserError, match="measure 'sim' is unknown; did you mean 'ssim'"):
+        results.table(made, results.collect(made, workdir), ["sim"])
+
+
 def test_the_report_is_written_from_run_folders_alone(workdir):
     left = sweepreport.write(workdir)
     page = left["page"].read_text()
