@@ -84,6 +84,12 @@ def _subject(experiment, shape):
     return Subject(start, experiment.content is not None, styles, made_of)
 
 
+def _transfer_structure(transfer):
+    config = {k: v for k, v in transfer.config.items() if k not in (*_NUMBERS, "alpha")}
+    shapes = [p.pixels.shape for p in (transfer.content, *transfer.styles) if p]
+    return json.dumps([config, shapes], sort_keys=True)
+
+
 OPTIMISED = Kind(
     load=experiments.load,
     provenance=experiments.provenance,
@@ -99,7 +105,7 @@ TRANSFERRED = Kind(
     provenance=universalrun.provenance,
     run=universalrun.outcomes,
     report=lambda point, folder: None,
-    structure=lambda point: json.dumps(point.config, sort_keys=True),
+    structure=_transfer_structure,
     room=lambda point: 1,
     encoder=universalrun.measuring_encoder,
     subject=lambda point, shape: Subject(*universalrun.references(point, shape)),

@@ -16,6 +16,10 @@ from nstjax.errors import UserError
 from nstjax.experiment import Once
 from nstjax.runfolder import RunFolder
 
+# Structures whose programs are kept: those of some forty are more pieces of memory than Linux lets a
+# process map.
+_KEPT = 8
+
 
 class Summary(NamedTuple):
     """How the points of a sweep stand, by their names in order.
@@ -77,9 +81,13 @@ def run_points(points, workdir, *, at_most=16, command=""):
     everyone("the points are divided")
     if process == 0:
         _remove_stale(workdir, batches)
-    begun = len(points) - sum(map(len, batches))
+    begun, compiled = len(points) - sum(map(len, batches)), set()
     with tqdm.tqdm(total=len(points), initial=begun, disable=None, unit="point") as bar:
         for names in batches[process::processes]:
+            compiled.add(_kind(points[names[0]]).structure(points[names[0]]))
+            if len(compiled) > _KEPT:
+                jax.clear_caches()
+                compiled.clear()
             bar.set_postfix_str(names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
             _run_batch({name: points[name] for name in names}, workdir, command)
             bar.update(len(names))

@@ -18,13 +18,12 @@ def _memory():
     jax.clear_caches()
 
 
-@pytest.fixture(scope="module")
-def quick_compilation(request):
-    """Compiles a third faster to slower programs; not in `make test-all`, which tests what users run."""
-    quick = bool(request.config.option.markexpr)
-    jax.config.update("jax_disable_most_optimizations", quick)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+@pytest.fixture(scope="session", autouse=True)
+def _quick_compilation(request):
+    """Compiles faster, to slower programs, in drivers too; `make test-all` tests what users run."""
+    if request.config.option.markexpr:
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+        jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from rows import TABLE, features, value
 
 from nstjax import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SHAPE = (6, 8, 3)
 
 

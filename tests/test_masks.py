@@ -12,8 +12,6 @@ from nstjax.config import default_config, term
 from nstjax.errors import UserError
 from nstjax.objective import Masks, Objective, Term, make_targets, term_weights
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TAPS = ("image", "relu1_1", "relu1_2", "pool1", "relu2_1", "relu3_1")
 
 

@@ -6,8 +6,6 @@ from rows import features, value
 
 from nstjax import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 STATISTICS = losses.covariance(), losses.correlation(), losses.mean_std(), losses.gram()
 
 

@@ -12,8 +12,6 @@ from nstjax import losses
 from nstjax.losses import pairs
 from nstjax.points import Points, draw
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 FULL = {
     "mmd_gaussian": losses.mmd_gaussian(),
     "mrf": losses.mrf(stride=1),

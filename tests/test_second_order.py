@@ -9,8 +9,6 @@ from rows.second_order import wasserstein
 
 from nstjax import losses, transforms
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SIGNS = np.stack([v.ravel() for v in np.meshgrid(*[[-1.0, 1.0]] * 3)], -1).reshape(2, 4, 3)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import presets, run, runfolder, sweep, sweeprun
+from nstjax import kinds, presets, run, runfolder, sweep, sweeprun
 from nstjax.config import default_config, term
 from nstjax.errors import UserError
 
@@ -194,14 +194,28 @@ def test_too_little_memory_for_many_is_tried_with_fewer(tmp_path, monkeypatch):
             raise MemoryError
         return together(lanes, folder)
 
-    monkeypatch.setattr(run, "run", small)
+    monkeypatch.setattr(kinds, "OPTIMISED", kinds.OPTIMISED._replace(run=small))
     stand = run_points(sweep.configs(config(), two_by_two()), tmp_path)
     assert tried == [4, 2, 1, 1, 2, 1, 1] and len(stand.finished) == 4
 
 
+def test_programs_of_many_structures_are_given_up(tmp_path, monkeypatch):
+    ran, batch = [], sweeprun._run_batch
+    monkeypatch.setattr(sweeprun, "_KEPT", 1)
+    monkeypatch.setattr(sweeprun, "_run_batch", lambda *of: (ran.append("batch"), batch(*of))[1])
+    monkeypatch.setattr(sweeprun.jax, "clear_caches", lambda: ran.append("cleared"))
+    poolings = sweep.factor("pooling", ["max", "average"])
+    planned = sweep.Sweep(
+        points=sweep.product(poolings, sweep.factor("seed", range(2))),
+        baseline={"pooling": "max"},
+        repeats=("seed",),
+    )
+    run_points(sweep.configs(config(), planned), tmp_path, at_most=1)
+    assert ran == ["batch", "batch", "cleared", "batch", "batch"]
+
+
 def driver(workdir, *flags, devices=1):
     environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # compiles sooner
     line = [sys.executable, "-m", "experiments.sweep", f"--config={ROOT}/configs/weights.py:smoke"]
     line += ["--config.weights=random-tiny", "--config.size=16", f"--workdir={workdir}", *flags]
     return subprocess.Popen(

@@ -7,8 +7,6 @@ import pytest
 
 from nstjax import levels, moments, nets, tiled, transforms, universal, vgg
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.fixture(scope="module")
 def tiny():

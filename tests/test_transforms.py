@@ -14,8 +14,6 @@ from nstjax import transforms
 from nstjax.transforms.colour import METHODS, YUV, from_yuv, to_yuv
 from nstjax.transforms.wct import CONVENTIONS
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 class Row(NamedTuple):
     """A transform and an independent transcription of it in float64, straight from its source.

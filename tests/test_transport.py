@@ -10,8 +10,6 @@ from rows.transport import transport
 from nstjax import losses
 from nstjax.points import argsort
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def test_transport_by_hand():
     constant = np.full((4, 4, 1), 0.5**0.5, np.float32)

@@ -9,8 +9,6 @@ import safetensors.numpy
 from nstjax import io, levels, nets, torch_file, transforms, universal, vgg, weights
 from nstjax.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 WCT = transforms.wct()
 DOWN = (5, 4, 3, 2, 1)
 

@@ -12,7 +12,6 @@ from PIL import Image
 from nstjax import universalbatch, universalrun
 from nstjax.errors import FailedError, UserError
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "wct.py"
 

@@ -15,7 +15,6 @@ from PIL import Image
 from nstjax import io, kinds, scoring, sweep, sweepreport, sweeprun, universal, universalrun
 from nstjax.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "wct.py"
 
