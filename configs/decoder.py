@@ -14,8 +14,9 @@ Differs from Li et al. 2017, sec. 3.1, and Wang et al. 2020: relative errors wit
 for absolute ones of 1 (of relu1_1 ... relu{level}_1 in the latter's code), Muon for Adam at 1e-4, crops of
 a size a level for squares of 300 pixels of MS-COCO. Adam is `--config.decoder1.optimizer=adam`.
 
-Expect: `mini` with the steps here is the decoders that come with it (configs/mini.py has their curves). Of
-the full VGG-19 only short runs were made here: it needs an accelerator.
+Expect (not run to its end yet): the steps, rates and sizes are those of configs/mini.py, which has the curves
+of the decoders that come with `mini`, from its own photographs. For the full VGG-19 nothing was trained here:
+it needs an accelerator.
 
 Arguments: `blocks=3` for levels 1 to 3 of weights that end there; `smoke`.
 """
