@@ -18,7 +18,7 @@ from nstjax.objective import (
     term_weights,
 )
 from nstjax.optimize import Plan
-from nstjax.provenance import describe
+from nstjax.provenance import describe, inputs
 
 MEAN_GREY = (0.485, 0.458, 0.408)
 LEARNING_RATE = {"lbfgs": 1.0}
@@ -294,18 +294,9 @@ def provenance(experiment, command=""):
       experiment: an `Experiment`.
       command: the command line, for people.
     """
-    pictures = {"content": experiment.content} if experiment.content else {}
-    pictures |= {f"style {i}": p for i, p in enumerate(experiment.styles)}
-    pictures |= {"init": experiment.initial} if experiment.initial else {}
-    if experiment.labels:
-        pictures["content mask"] = experiment.labels.canvas
-        pictures |= {f"style mask {i}": p for i, p in enumerate(experiment.labels.styles)}
-    inputs = {
-        "weights": {"label": experiment.weights.label, "sha256": experiment.weights.sha256},
-        "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},
-        "seed": experiment.config["seed"],
-    }
-    return describe(inputs, command, experiment.notes)
+    further = {"init": experiment.initial} if experiment.initial else {}
+    made_of = inputs(experiment, experiment.weights, experiment.config["seed"], further)
+    return describe(made_of, command, experiment.notes)
 
 
 def _plan(config):

@@ -28,6 +28,27 @@ def describe(inputs, command="", notes=()):
     }
 
 
+def inputs(work, network, seed, further=None):
+    """What a picture depends on, for `describe`.
+
+    Args:
+      work: with `content`, a `Picture` or None, `styles` and `labels`, `LabelPictures` or None.
+      network: with `label` and `sha256`.
+      seed: a number.
+      further: {name: `Picture`} that it is made of besides.
+    """
+    pictures = {"content": work.content} if work.content else {}
+    pictures |= {f"style {i}": p for i, p in enumerate(work.styles)} | (further or {})
+    if work.labels:
+        pictures["content mask"] = work.labels.canvas
+        pictures |= {f"style mask {i}": p for i, p in enumerate(work.labels.styles)}
+    return {
+        "weights": {"label": network.label, "sha256": network.sha256},
+        "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},
+        "seed": seed,
+    }
+
+
 def _version(name):
     try:
         return metadata.version(name)

@@ -25,7 +25,7 @@ from nstjax import (
 )
 from nstjax.errors import NotFiniteError, UserError, nearest
 from nstjax.experiment import Once, canvas, style_names
-from nstjax.provenance import describe
+from nstjax.provenance import describe, inputs
 from nstjax.run import Outcome, say
 from nstjax.runfolder import RunFolder
 
@@ -322,14 +322,4 @@ def _known(key, name, valid):
 
 def provenance(transfer, command):
     """What `provenance.json` holds of a `Transfer`."""
-    pictures = {"content": transfer.content} if transfer.content else {}
-    pictures |= {f"style {i}": p for i, p in enumerate(transfer.styles)}
-    if transfer.labels:
-        pictures["content mask"] = transfer.labels.canvas
-        pictures |= {f"style mask {i}": p for i, p in enumerate(transfer.labels.styles)}
-    inputs = {
-        "weights": {"label": transfer.levels.label, "sha256": transfer.levels.sha256},
-        "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},
-        "seed": transfer.settings.seed,
-    }
-    return describe(inputs, command, transfer.notes)
+    return describe(inputs(transfer, transfer.levels, transfer.settings.seed), command, transfer.notes)
