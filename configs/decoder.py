@@ -23,6 +23,7 @@ Arguments: `blocks=3` for levels 1 to 3 of weights that end there; `smoke`.
 
 import ml_collections
 
+from nstjax import recipe
 from nstjax.config import parse_arg
 
 
@@ -36,22 +37,13 @@ def get_config(arg=None):
     config.held_out = ()
     config.left_out = ()
     config.texture_share = 0.2  # of crops: procedural textures
-    for level, steps, rate, size in (
-        (1, 3000, 7e-3, 64),
-        (2, 4000, 7e-3, 64),
-        (3, 8000, 7e-3, 64),
-        (4, 4000, 4e-3, 96),
-        (5, 2500, 3e-3, 128),
-    ):
-        part = {"steps": steps, "optimizer": "muon", "learning_rate": rate, "size": size}
-        config[f"decoder{level}"] = ml_collections.ConfigDict(part | {"batch": 4, "feature_weight": 0.1})
+    config.update(recipe.decoder_parts())
     config.dtype = "float16"  # of the file
     config.log_every = 50
     config.checkpoint_every = 250
     if arg.smoke:
-        for level in range(1, 6):
-            part = config[f"decoder{level}"]
-            part.steps, part.size, part.batch = 4, 32, 2
+        for name in recipe.DECODERS:
+            config[name].update(steps=4, size=32, batch=2)
         config.log_every, config.checkpoint_every = 1, 2
     config.lock()
     return config

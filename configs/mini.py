@@ -35,7 +35,7 @@ import os
 
 import ml_collections
 
-from nstjax import vgg
+from nstjax import recipe, vgg
 from nstjax.config import parse_arg
 
 SHARED = os.environ.get("NSTJAX_SHARED", "../shared")
@@ -63,24 +63,13 @@ def get_config(arg=None):
     # A position of relu3_1 sees 24 pixels, one of relu5_1 sees 156.
     config.shallow = part(steps=2500, optimizer="muon", learning_rate=2e-2, size=64, batch=16)
     config.deep = part(steps=2500, optimizer="muon", learning_rate=1e-2, size=128, batch=8)
-    # Deeper decoders need larger crops, and lower rates lest they die.
-    for level, steps, rate, size in (
-        (1, 3000, 7e-3, 64),
-        (2, 4000, 7e-3, 64),
-        (3, 8000, 7e-3, 64),
-        (4, 4000, 4e-3, 96),
-        (5, 2500, 3e-3, 128),
-    ):
-        config[f"decoder{level}"] = part(
-            steps=steps, optimizer="muon", learning_rate=rate, size=size, batch=4, feature_weight=0.1
-        )
+    config.update(recipe.decoder_parts())
     config.dtype = "float16"  # of the files
     config.log_every = 50
     config.checkpoint_every = 250
     if arg.smoke:
-        decoders = [config[f"decoder{level}"] for level in range(1, 6)]
-        for each in (config.shallow, config.deep, *decoders):
-            each.steps, each.size, each.batch = 4, 32, 2
+        for name in ("shallow", "deep", *recipe.DECODERS):
+            config[name].update(steps=4, size=32, batch=2)
         config.dtype = "float32"  # filters of a network that learned nothing may be out of range
         config.log_every, config.checkpoint_every = 1, 2
     config.lock()

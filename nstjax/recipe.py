@@ -12,6 +12,14 @@ from nstjax.runfolder import RunFolder
 
 DECODERS = {f"decoder{level}": level for level in nets.LEVELS}
 OPTIMIZERS = {"adam": train.adam, "muon": train.muon}
+# Steps, learning rates and crops. Deeper decoders need larger crops, and lower rates lest they die.
+_SCHEDULE = {
+    "decoder1": (3000, 7e-3, 64),
+    "decoder2": (4000, 7e-3, 64),
+    "decoder3": (8000, 7e-3, 64),
+    "decoder4": (4000, 4e-3, 96),
+    "decoder5": (2500, 3e-3, 128),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +37,21 @@ class Recipe:
     workdir: Path
     pictures: list
     provenance: dict
+
+
+def decoder_parts():
+    """{part: what it is trained with, for a ConfigDict} of the decoders of a recipe."""
+    return {
+        name: {
+            "steps": steps,
+            "optimizer": "muon",
+            "learning_rate": rate,
+            "size": size,
+            "batch": 4,
+            "feature_weight": 0.1,
+        }
+        for name, (steps, rate, size) in _SCHEDULE.items()
+    }
 
 
 def load(config, workdir, teachers, command=""):

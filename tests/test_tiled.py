@@ -1,25 +1,16 @@
 """Pictures too large for one pass: windows, and that their results are those of one pass."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from small import tiny_levels
 
-from nstjax import levels, moments, nets, tiled, transforms, universal, vgg
+from nstjax import moments, tiled, transforms, universal
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    """Random levels that are quick, and decode to something."""
-    params, made = vgg.random_params(0, vgg.TINY_WIDTHS), {}
-    encoder = vgg.make_encoder(params, vgg.TORCHVISION, padding="reflect")
-    for n in (1, 2, 3):
-        features = jnp.zeros((2, 2, vgg.TINY_WIDTHS[n - 1]))
-        decoder = nets.Decoder(n, vgg.TINY_WIDTHS).init(jax.random.key(n), features)["params"]
-        shape = decoder["conv1_1"]["kernel"].shape
-        decoder["conv1_1"]["kernel"] = 0.1 * jax.random.normal(jax.random.key(n), shape)
-        made[n] = levels.Level(n, encoder.apply, vgg.TINY_WIDTHS, False, encoder.params, decoder)
-    return made
+    return tiny_levels()
 
 
 def picture(height, width, seed=0):
