@@ -1,7 +1,9 @@
-"""Whether a picture of some size can fit in memory, by a bound that refuses only what is hopeless."""
+"""Whether a picture can fit in memory, by a bound that refuses only what is hopeless, and what was used."""
 
 import functools
 import os
+import resource
+import sys
 
 import jax
 
@@ -45,3 +47,10 @@ def available():
     """Bytes of memory that the device has: its own, or the machine's."""
     own = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return own or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak():
+    """Bytes of memory that were used at most: of the device's own, or by this process of the machine's."""
+    own = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return own or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -100,7 +100,8 @@ def stylise(config, workdir, command=""):
         image, seconds = timed(lambda: run(loaded))
         if not np.isfinite(image).all():
             raise NotFiniteError(NOT_FINITE)
-        io.write_json(folder.path / "cost.json", {"seconds": seconds, "with_compilation": True})
+        cost = {"seconds": seconds, "with_compilation": True, "peak_bytes": memory.peak()}
+        io.write_json(folder.path / "cost.json", cost)
         io.write_atomic(left["picture"], io.encode_png(image, loaded.label))
     return left
 

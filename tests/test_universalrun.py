@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import io, kinds, scoring, sweep, sweepreport, sweeprun, universal, universalrun
+from nstjax import io, kinds, memory, scoring, sweep, sweepreport, sweeprun, universal, universalrun
 from nstjax.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +63,7 @@ def test_the_driver_leaves_a_picture_and_what_it_was_made_of(place, tmp_path, ca
     assert made.size == (39, 25) and made.text["Comment"] == "nstjax; weights: mini"
     resolved = json.loads((tmp_path / "run" / "config.json").read_text())
     assert resolved["levels"] == [2, 1] and resolved["alpha"] == [1.0, 0.5]
+    assert 1e8 < io.read_json(tmp_path / "run" / "cost.json")["peak_bytes"] < memory.available()
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert set(provenance["inputs"]["pictures"]) == {"content", "style 0"}
     assert "experiments.universal" in provenance["command"]
