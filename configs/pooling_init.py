@@ -22,12 +22,15 @@ def get_config(arg=None):
     config = default_config()
     config.weights = "mini"
     config.size = 256
-    config.steps = 150
     config.noise_scale = 0.1
-    config.calibrate = "terms"
+    config.calibrate = "taps"
     content = "relu4_2" if arg.blocks == 5 else "relu3_4"
     config.terms.content = term("feature", content, reference="content")
     config.terms.style = term("gram", presets.reached(presets.STYLE_TAPS, arg.blocks), weight=20.0)
+    config.stages = (
+        {"size": 128, "steps": 120, "learning_rate": 0.05},
+        {"size": 256, "steps": 60, "learning_rate": 0.02},
+    )
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

@@ -11,18 +11,23 @@ each, and four minutes to measure them: painted cups and cats that differ in sca
 ones by `gram_l1_normalised`, `moments_l1` and `contextual`, few patches by `mrf`, coloured noise by
 `colour_histogram`, which sees no shapes. The README has the table and what it shows.
 
-Arguments: `blocks=5`, or 3 for weights that end there; `pairs=FILE`, lines of a content and a style,
+Arguments: `blocks=5`, or 3 for weights that end there; `losses=gram+cmd`, some of them, the first the
+baseline; `pull=20.0`, how many times as hard as the content; `pairs=FILE`, lines of a content and a style,
 separated by a comma; `smoke`.
 """
 
 from nstjax import presets, sweep
 from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax.errors import UserError, nearest
 
 PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
 
 
+ARGUMENTS = {"blocks": 5, "losses": "", "pull": 20.0, "pairs": "", "smoke": False}
+
+
 def get_config(arg=None):
-    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    arg = parse_arg(arg, **ARGUMENTS)
     config = default_config()
     config.weights = "mini"
     config.size = 256
@@ -33,7 +38,7 @@ def get_config(arg=None):
     config.calibrate = "taps"
     content = "relu4_2" if arg.blocks == 5 else "relu3_4"
     config.terms.content = term("feature", content, reference="content")
-    config.terms.style = _style("gram", arg.blocks)
+    config.terms.style = _style("gram", arg)
     config.stages = (
         {"size": 128, "steps": 120, "learning_rate": 0.05},
         {"size": 256, "steps": 60, "learning_rate": 0.02},
@@ -44,21 +49,24 @@ def get_config(arg=None):
 
 
 def get_sweep(arg=None):
-    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
-    losses = presets.STYLE_LOSSES[:2] if arg.smoke else presets.STYLE_LOSSES
+    arg = parse_arg(arg, **ARGUMENTS)
+    losses = arg.losses.split("+") if arg.losses else presets.STYLE_LOSSES[: 2 if arg.smoke else None]
+    for loss in losses:
+        if loss not in presets.STYLE_LOSSES:
+            raise UserError(f"losses={arg.losses}: {loss!r} is unknown{nearest(loss, presets.STYLE_LOSSES)}")
     pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
     return sweep.Sweep(
         points=sweep.product(
-            sweep.factor("loss", {loss: {"terms.style": _style(loss, arg.blocks)} for loss in losses}),
+            sweep.factor("loss", {loss: {"terms.style": _style(loss, arg)} for loss in losses}),
             sweep.pairs(pairs),
             sweep.factor("seed", range(1 if arg.smoke else 3)),
         ),
-        baseline={"loss": "gram"},
+        baseline={"loss": losses[0]},
         repeats=("pair", "seed"),
     )
 
 
-def _style(loss, blocks):
-    made = presets.style_term(loss, blocks)
-    made.weight = 20.0 / len(made.taps)
+def _style(loss, arg):
+    made = presets.style_term(loss, arg.blocks)
+    made.weight = arg.pull / len(made.taps)
     return made

@@ -84,6 +84,15 @@ def test_every_point_of_a_sweep_can_be_run(name, arg, tmp_path):
     assert sum(sweep.is_baseline(planned, point) for point in planned.points) * 2 <= len(points)
 
 
+def test_a_showdown_of_some_losses_at_another_pull():
+    planned = module("showdown").get_sweep("losses=cmd+palette,pull=60")
+    assert {str(point["loss"]) for point in planned.points} == {"cmd", "palette"}
+    assert planned.baseline == {"loss": "cmd"} and len(planned.points) == 12
+    assert config("showdown", "pull=60").terms.style.weight == 60 / 5
+    with pytest.raises(UserError, match=r"losses=cmd\+gramm: 'gramm' is unknown; did you mean 'gram'"):
+        module("showdown").get_sweep("losses=cmd+gramm")
+
+
 @pytest.mark.parametrize("name", ["showdown", "layers", "pooling_init", "optimizers"])
 def test_pairs_of_a_file_take_the_place_of_the_examples(name, tmp_path):
     (tmp_path / "pairs.csv").write_text("a.jpg, b.png\n\nexample:chelsea,example:mosaic\n")
