@@ -31,7 +31,6 @@ def get_config(arg=None):
     config = default_config()
     config.weights = "mini"
     config.size = 256
-    config.normalise = True
     config.pooling = "average"
     config.init = "noise"
     config.noise_scale = 0.1

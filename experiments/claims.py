@@ -30,7 +30,8 @@ _PAINTINGS = [f"example:{name}" for name in io.example_names() if name not in io
 _CONTENTS = flags.DEFINE_list("contents", _PICTURES, "Content pictures.")
 _STYLES = flags.DEFINE_list("styles", _PAINTINGS, "Style pictures.")
 _OUT = flags.DEFINE_string("out", None, "The folder to write to.")
-TRANSFORMS = ("wct", "adain", "mean_shift")
+# Made once: programs are compiled for a transform.
+TRANSFORMS = {"wct": transforms.wct(), "adain": transforms.adain(), "mean_shift": transforms.mean_shift()}
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -63,9 +64,8 @@ def _pair(down, content, style):
         return np.array([_distance(*of) for of in zip(down, itertools.repeat(image), wanted)]) / start
 
     def made(order, name, alpha):
-        transform = getattr(transforms, name)()
-        known = universal.statistics(order, transform, style)
-        image = universal.stylise(order, transform, content, [universal.Region(known)], alpha=alpha)
+        known = universal.statistics(order, TRANSFORMS[name], style)
+        image = universal.stylise(order, TRANSFORMS[name], content, [universal.Region(known)], alpha=alpha)
         return np.clip(image, 0, 1)
 
     found = {"levels": {}}

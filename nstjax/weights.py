@@ -195,6 +195,9 @@ def _save(path, weights, header, dtype):
     io.write_atomic(path, data)
 
 
+_LEAST_MEAN = 0.03
+
+
 def normalise(weights, images, *, pooling="average", padding="zero"):
     r"""Scales every filter so that its mean activation over `images` is 1 (Gatys et al. 2015).
 
@@ -203,7 +206,11 @@ def normalise(weights, images, *, pooling="average", padding="zero"):
 
     ReLU and all three poolings are positively homogeneous, so the taps of layer l become the old ones
     divided by m_l and nothing else changes. The mean runs over positions and pictures, weighted by
-    positions. Filters that never fire keep their scale.
+    positions.
+
+    Differs from the paper: m_li is at least 0.03 times the median over the filters i. Those that hardly ever
+    fire, as 15 % of relu5_1 of `mini`, would else outweigh all others and paint noise wherever they do. None
+    of blocks 1 to 3 of VGG-19 is below that, on the pictures that experiments calibrate with.
 
     Args:
       weights: `Weights`.
@@ -215,6 +222,7 @@ def normalise(weights, images, *, pooling="average", padding="zero"):
       `Weights` with a label that says so.
     """
     means = mean_activations(weights, images, pooling=pooling, padding=padding)
+    means = {conv: np.maximum(mean, _LEAST_MEAN * np.median(mean)) for conv, mean in means.items()}
     params = rescale(weights.params, {conv: 1 / np.where(mean > 0, mean, 1) for conv, mean in means.items()})
     label = f"{weights.label}, normalised for {pooling} pooling on {len(images)} pictures"
     return dataclasses.replace(weights, params=params, label=label)
