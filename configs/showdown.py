@@ -6,8 +6,8 @@ Per pair of pictures and seed: the same noise to start from, the same content te
 tap of each loss is divided by the norm of its gradient at the content under noise, so that a loss pulls there
 20 times as hard as the content, shared alike by its taps, whatever its units. From coarse to fine.
 
-Expect, with blocks=3 and the real weights on two CPU cores, two hours for 138 pictures, 20 s to two minutes
-each, and four minutes to measure them: painted cups and cats that differ in scale and order of strokes, wild
+Expect, with blocks=3, the real weights and normalise=True on two CPU cores, two hours for 138 pictures, 20 s
+to two minutes each, and four minutes to measure them: painted cups and cats that differ in scale and order of strokes, wild
 ones by `gram_l1_normalised`, `moments_l1` and `contextual`, few patches by `mrf`, coloured noise by
 `colour_histogram`, which sees no shapes. The README has the table and what it shows.
 
