@@ -7,9 +7,9 @@ tap of each loss is divided by the norm of its gradient at the content under noi
 20 times as hard as the content, shared alike by its taps, whatever its units. From coarse to fine.
 
 Expect, with blocks=3, the real weights and normalise=True on two CPU cores, two hours for 138 pictures, 20 s
-to two minutes each, and four minutes to measure them: painted cups and cats that differ in scale and order of strokes, wild
-ones by `gram_l1_normalised`, `moments_l1` and `contextual`, few patches by `mrf`, coloured noise by
-`colour_histogram`, which sees no shapes. The README has the table and what it shows.
+to two minutes each, and four minutes to measure them: painted cups and cats that differ in scale and order of
+strokes, wild ones by `gram_l1_normalised`, `moments_l1` and `contextual`, few patches by `mrf`, coloured
+noise by `colour_histogram`, which sees no shapes. The README has the table and what it shows.
 
 Arguments: `blocks=5`, or 3 for weights that end there; `losses=gram+cmd`, some of them, the first the
 baseline; `pull=20.0`, how many times as hard as the content; `pairs=FILE`, lines of a content and a style,

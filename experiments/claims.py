@@ -4,10 +4,12 @@
         --out=runs/claims
 
 Writes claims.json and prints a table. Distances are of covariances of features at relu1_1 ... relu5_1 of the
-levels' own encoders, squared Frobenius norms as shares of the content's, geometric means over the pairs;
+levels' own encoders, squared Frobenius norms as shares of the content's, geometric means over the pairs: of
+pictures, each transferred at one level and encoded anew, and of the moved features before they are decoded.
 "holds" counts pairs in which the order is as claimed.
 """
 
+import functools
 import itertools
 from pathlib import Path
 
@@ -71,7 +73,11 @@ def _pair(down, content, style):
     found = {"levels": {}}
     for i, level in enumerate(down):
         by = {name: float(shares(made([level], name, 1.0))[i]) for name in TRANSFORMS}
-        found["levels"][level.tap] = by | {"decoded": float(shares(made([level], "wct", 0.0))[i])}
+        by["decoded"] = float(shares(made([level], "wct", 0.0))[i])
+        for name, transform in TRANSFORMS.items():
+            distance = _moved_distance(level, transform, content, style, wanted[i])
+            by[f"{name} features"] = float(distance / start[i])
+        found["levels"][level.tap] = by
     alpha = _CONFIG.value.alpha[0]
     found["order"] = {
         name: _style(shares(made(order, "wct", alpha)))
@@ -97,6 +103,13 @@ def _covariance(level, image):
 @jax.jit
 def _distance(level, image, wanted):
     return jnp.sum(jnp.square(_covariance(level, image) - wanted))
+
+
+@functools.partial(jax.jit, static_argnames="transform")
+def _moved_distance(level, transform, content, style, wanted):
+    (known,) = universal.style([level], transform, style)
+    moved = universal.moved(level, transform, content, [universal.Region(known)])
+    return jnp.sum(jnp.square(covariance_matrix(raw_moments(moved)) - wanted))
 
 
 @jax.jit
@@ -126,7 +139,7 @@ def _summary(found):
 
 
 def _table(result):
-    names = (*TRANSFORMS, "decoded", "holds")
+    names = (*TRANSFORMS, "decoded", "holds", *(f"{name} features" for name in TRANSFORMS))
     lines = [f"| level | {' | '.join(names)} |", "|" + "---|" * (len(names) + 1)]
     for tap, row in result["levels"].items():
         lines.append(f"| {tap} | {' | '.join(f'{row[name]:.3g}' for name in names)} |")
