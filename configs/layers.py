@@ -17,8 +17,6 @@ Arguments: `blocks=5`; `pairs=FILE`; `smoke`.
 from nstjax import presets, sweep
 from nstjax.config import default_config, parse_arg, smoke, term
 
-PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
-
 
 def get_config(arg=None):
     arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
@@ -43,11 +41,10 @@ def get_sweep(arg=None):
     sets |= {f"up to {taps[i]}": taps[: i + 1] for i in range(1, len(taps) - 1)}
     if arg.smoke:
         sets = dict(list(sets.items())[:2])
-    pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
     return sweep.Sweep(
         points=sweep.product(
             sweep.factor("taps", {name: {"terms.style": _style(each)} for name, each in sets.items()}),
-            sweep.pairs(pairs),
+            sweep.pairs(sweep.pairs_of(arg)),
         ),
         baseline={"taps": "all"},
         repeats=("pair",),

@@ -16,7 +16,6 @@ Arguments: `blocks=5`; `evaluations=300`; `pairs=FILE`; `smoke`.
 from nstjax import presets, sweep
 from nstjax.config import default_config, parse_arg, smoke, term
 
-PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
 RATES = {"lbfgs": 1.0, "adam": 0.02, "adabelief": 0.02, "rmsprop": 0.01, "lion": 0.005, "sgd": 0.1}
 
 
@@ -39,12 +38,11 @@ def get_config(arg=None):
 
 def get_sweep(arg=None):
     arg = parse_arg(arg, blocks=5, evaluations=300, pairs="", smoke=False)
-    pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
     settings = {name: {"optimizer": name, "learning_rate": rate} for name, rate in RATES.items()}
     return sweep.Sweep(
         points=sweep.product(
             sweep.factor("optimizer", dict(list(settings.items())[: 2 if arg.smoke else None])),
-            sweep.pairs(pairs),
+            sweep.pairs(sweep.pairs_of(arg)),
         ),
         baseline={"optimizer": "lbfgs"},
         repeats=("pair",),

@@ -14,8 +14,6 @@ Arguments: `blocks=5`; `pairs=FILE`; `smoke`.
 from nstjax import presets, sweep
 from nstjax.config import default_config, parse_arg, smoke, term
 
-PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
-
 
 def get_config(arg=None):
     arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
@@ -38,14 +36,13 @@ def get_config(arg=None):
 
 def get_sweep(arg=None):
     arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
-    pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
     kept = 1 if arg.smoke else None
     return sweep.Sweep(
         points=sweep.product(
             sweep.factor("pooling", ("average", "max", "l2")[: 2 if arg.smoke else None]),
             sweep.factor("init", ("content", "noise", "style")[:kept]),
             sweep.factor("normalise", (True, False)[:kept]),
-            sweep.pairs(pairs),
+            sweep.pairs(sweep.pairs_of(arg)),
         ),
         baseline={"pooling": "average", "init": "content", "normalise": "True"},
         repeats=("pair",),

@@ -20,9 +20,6 @@ from nstjax import presets, sweep
 from nstjax.config import default_config, parse_arg, smoke, term
 from nstjax.errors import UserError, nearest
 
-PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
-
-
 ARGUMENTS = {"blocks": 5, "losses": "", "pull": 20.0, "pairs": "", "smoke": False}
 
 
@@ -53,11 +50,10 @@ def get_sweep(arg=None):
     for loss in losses:
         if loss not in presets.STYLE_LOSSES:
             raise UserError(f"losses={arg.losses}: {loss!r} is unknown{nearest(loss, presets.STYLE_LOSSES)}")
-    pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
     return sweep.Sweep(
         points=sweep.product(
             sweep.factor("loss", {loss: {"terms.style": _style(loss, arg)} for loss in losses}),
-            sweep.pairs(pairs),
+            sweep.pairs(sweep.pairs_of(arg)),
             sweep.factor("seed", range(1 if arg.smoke else 3)),
         ),
         baseline={"loss": losses[0]},

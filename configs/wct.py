@@ -96,7 +96,6 @@ def get_sweep(arg=None):
     arg = parse_arg(arg, transform="wct", texture=False, smoke=False, vary="transform", pairs="")
     if arg.vary not in VARIED:
         raise UserError(f"vary={arg.vary} is unknown{nearest(arg.vary, VARIED)}")
-    pairs = sweep.read_pairs(arg.pairs) if arg.pairs else PAIRS[: 1 if arg.smoke else None]
     varied = sweep.factor(arg.vary, VARIED[arg.vary])
-    points = sweep.product(varied, sweep.pairs(pairs))
+    points = sweep.product(varied, sweep.pairs(sweep.pairs_of(arg, PAIRS)))
     return sweep.Sweep(points=points, baseline={arg.vary: str(varied[0][arg.vary])}, repeats=("pair",))

@@ -9,18 +9,17 @@ one program.
 Expect, for each of two pairs, a row of pictures from the photograph to the painting's texture, through
 `mini` at 256 pixels.
 
-Arguments: `blocks=5`; `smoke` (two ratios, one pair).
+Arguments: `blocks=5`; `pairs=FILE`, lines of a content and a style; `smoke` (two ratios, one pair).
 """
 
 from nstjax import presets, sweep
 from nstjax.config import default_config, parse_arg, smoke, term
 
 RATIOS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-PAIRS = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, blocks=5, smoke=False)
+    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
     config = default_config()
     config.weights = "mini"
     config.size = 256
@@ -37,10 +36,10 @@ def get_config(arg=None):
 
 
 def get_sweep(arg=None):
-    arg = parse_arg(arg, blocks=5, smoke=False)
-    ratios, pairs = (RATIOS[2:4], PAIRS[:1]) if arg.smoke else (RATIOS, PAIRS)
+    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    ratios = RATIOS[2:4] if arg.smoke else RATIOS
     return sweep.Sweep(
-        points=sweep.product(sweep.factor("terms.style.weight", ratios), sweep.pairs(pairs)),
+        points=sweep.product(sweep.factor("terms.style.weight", ratios), sweep.pairs(sweep.pairs_of(arg))),
         baseline={"terms.style.weight": "1.0"},
         repeats=("pair",),
     )

@@ -88,6 +88,15 @@ def read_pairs(path):
     return [tuple(row) for row in rows]
 
 
+# Of the package's pictures.
+_EXAMPLES = (("example:coffee", "example:brushwork"), ("example:chelsea", "example:mosaic"))
+
+
+def pairs_of(arg, examples=_EXAMPLES):
+    """The pairs that a config's argument asks for: of the file `pairs`, or examples; one for `smoke`."""
+    return read_pairs(arg.pairs) if arg.pairs else examples[: 1 if arg.smoke else None]
+
+
 def fixed(key, value):
     """One point that sets a dotted config key."""
     return factor(key, [value])

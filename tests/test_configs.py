@@ -93,7 +93,7 @@ def test_a_showdown_of_some_losses_at_another_pull():
         module("showdown").get_sweep("losses=cmd+gramm")
 
 
-@pytest.mark.parametrize("name", ["showdown", "layers", "pooling_init", "optimizers"])
+@pytest.mark.parametrize("name", ["showdown", "layers", "pooling_init", "optimizers", "weights"])
 def test_pairs_of_a_file_take_the_place_of_the_examples(name, tmp_path):
     (tmp_path / "pairs.csv").write_text("a.jpg, b.png\n\nexample:chelsea,example:mosaic\n")
     planned = module(name).get_sweep(f"pairs={tmp_path}/pairs.csv")
