@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from small import tiny_levels
 
-from nstjax import moments, tiled, transforms, universal
+from nstjax import io, levels, moments, tiled, transforms, universal
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,22 @@ def test_window_by_window_is_all_at_once(tiny, transform):
         made.append(np.asarray(tiled.stylise(order, transform, content, regions, tile=tile, **options)))
     assert made[0].shape == (90, 151, 3) and np.abs(made[0] - content).max() > 0.1
     np.testing.assert_allclose(made[1], made[0], atol=2e-3 * np.abs(made[0]).max())
+
+
+@pytest.mark.slow
+def test_five_levels_of_mini_window_by_window_are_all_at_once():
+    loaded = levels.load("mini").levels
+    order, made = [loaded[n] for n in (5, 4, 3, 2, 1)], []
+    content, painting = (io.load_picture(f"example:{name}").pixels for name in ("coffee", "brushwork"))
+    content, painting = io.resize(content, 430, 645), io.resize(painting, 400, 480)
+    for tile in (None, 432):
+        known = tiled.statistics(order, transforms.wct(), painting, tile=tile)
+        regions = [universal.Region(known)]
+        made.append(
+            np.asarray(tiled.stylise(order, transforms.wct(), content, regions, alpha=0.6, tile=tile))
+        )
+    assert np.abs(made[0] - content).max() > 0.1
+    np.testing.assert_allclose(*made, atol=2 / 255, rtol=0)
 
 
 def test_pictures_that_fit_are_done_at_once_and_others_need_parts(tiny):
