@@ -24,7 +24,7 @@ your own for any other weight set (configs/decoder.py); `tile`, above which a pi
 `measured_by`, the weight set whose losses measure the pictures of a sweep. `style_weights` interpolates
 styles, `content_mask` and `style_mask` pair regions by their colours, as for any experiment.
 
-Expect a picture at 512 pixels in 9 seconds on one CPU core, all but 2 of which compile. With `mini` the
+Expect a picture at 512 pixels in 9 seconds on two CPU cores, most of which compile. With `mini` the
 cup is painted broadly: its decoder of level 5 loses small shapes; `--config.levels=4,3,2,1` keeps them.
 The slim models of Wang et al. 2020 keep the shapes at all five levels and have finer strokes.
 
