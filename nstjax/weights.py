@@ -209,8 +209,8 @@ def normalise(weights, images, *, pooling="average", padding="zero"):
     positions.
 
     Differs from the paper: m_li is at least 0.03 times the median over the filters i. Those that hardly ever
-    fire, as 15 % of relu5_1 of `mini`, would else outweigh all others and paint noise wherever they do. Of
-    blocks 1 to 3 of VGG-19 none is below that with average pooling, on the pictures that experiments
+    fire, as over 15 % of relu5_1 of `mini`, would else outweigh all others and paint noise wherever they do.
+    Of blocks 1 to 3 of VGG-19 none is below that with average pooling, on the pictures that experiments
     calibrate with; one of relu2_1 is with max (0.017) or L2 pooling (0.028).
 
     Args:

@@ -22,6 +22,8 @@ def test_claims_are_counted_over_pairs(tmp_path):
     assert found["pairs"] == 2 and list(found["levels"]) == ["relu2_1", "relu1_1"]
     for row in found["levels"].values():
         assert 0 < row["wct"] < row["decoded"] < 1.5 and 0 <= row["holds"] <= 2
+        assert row["wct features"] < 0.01 < 0.1 < row["adain features"] < 1
+        assert row["mean_shift features"] == pytest.approx(1, rel=1e-3)
     assert set(found["order"]) == {"coarse to fine", "fine to coarse", "holds"}
     style, content = (found["alpha"][name] for name in ("style", "content"))
     assert len(style) == len(content) == len(found["alpha"]["alpha"])
