@@ -14,17 +14,16 @@ from nstjax.moments import gram_matrix
 @pytest.mark.parametrize("name", CONVENTIONS)
 def test_conventions_are_what_the_code_computes(name):
     """Each source's own formula, transcribed with its own Gram matrix and its own loss."""
-    shape, stride = (6, 4, 5), 2
+    shape = (6, 4, 5)
     x, s = features(shape, 0), features(shape, 1)
     where = np.random.default_rng(2).integers(0, 2, shape[:2]).astype(np.float32)
-    n, c, area = shape[0] * shape[1], shape[2], shape[0] * shape[1] * stride**2
+    n, c = shape[0] * shape[1], shape[2]
     f, g = flat(x).astype(float), flat(s).astype(float)
     d = f.T @ f - g.T @ g
     masked = f * where.reshape(-1, 1)
     masked_s = g * where.reshape(-1, 1)
     cover = where.mean()
     d_photo = (masked.T @ masked - masked_s.T @ masked_s) / (c * n * cover)
-    d_shift = (f - 1).T @ (f - 1) - (g - 1).T @ (g - 1)
     expected = {
         "gatys2016": (d**2).sum() / (4 * c**2 * n**2),
         "deep_textures": 0.25 * ((d / n) ** 2).sum() / c**2,
@@ -34,11 +33,19 @@ def test_conventions_are_what_the_code_computes(name):
         "johnson2016": ((d / (c * n)) ** 2).sum(),
         "deep_photo": (d_photo**2).mean() * cover,
         "neural_texture_synthesis": (d**2).mean(),
-        "titu1994": (d_shift**2).sum() / (4 * 3**2 * area**2),
     }[name]
-    loss = losses.gram(convention=name, shift=-1.0 if name == "titu1994" else 0.0, stride=stride)
+    loss = losses.gram(convention=name)
     where = where if name == "deep_photo" else None
     np.testing.assert_allclose(value(loss, x, s, where, where), expected, rtol=1e-5)
+
+
+def test_a_shifted_gram_is_that_of_novak_and_nikulin():
+    """As titu1994 computes it of a picture with two pixels per position along each axis."""
+    x, s = features((6, 4, 5), 0), features((6, 4, 5), 1)
+    f, g = flat(x).astype(float) - 1, flat(s).astype(float) - 1
+    expected = ((f.T @ f - g.T @ g) ** 2).sum() / (4 * 3**2 * (12 * 8) ** 2)
+    found = 5**2 / (36 * 2**4) * value(losses.gram(shift=-1.0), x, s)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_convention_factors_are_those_of_the_table():

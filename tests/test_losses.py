@@ -129,3 +129,36 @@ def test_a_binary_mask_is_the_region_cut_out(row):
     # feature_sum scales the region's mean to the whole picture, as every sum here does.
     expected = alone * where.size / where.sum() if row.name == "feature_sum" else alone
     np.testing.assert_allclose(evaluate(row.loss)(x, s, where, where)[0], expected, rtol=1e-5)
+
+
+def test_what_is_not_one_image_is_refused(row):
+    x, s = features(SHAPE, 0), features(SHAPE, 1)
+    target = row.loss.target(s)
+    batch = r"features must be \[h, w, c\]; got \[2, 6, 8, 3\] \(jax.vmap maps over a batch\)"
+    for call in (
+        lambda: row.loss.target(np.stack([s, s])),
+        lambda: row.loss.score(np.stack([x, x]), target, key=jax.random.key(0)),
+    ):
+        with pytest.raises(ValueError, match=batch):
+            call()
+    for where in (np.ones((8, 6)), np.ones((*SHAPE[:2], 1))):
+        with pytest.raises(ValueError, match=r"where must be \[h, w\] = \[6, 8\]; got "):
+            row.loss.score(x, target, where=where)
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_a_target_of_other_channels_is_refused(row, channels):
+    x, target = features(SHAPE, 0), row.loss.target(features((*SHAPE[:2], channels), 1))
+    if jax.tree.leaves(target) and row.name != "laplacian":  # of the sum over channels
+        with pytest.raises(ValueError, match=r"target must be .* as features .* have; got "):
+            row.loss.score(x, target, key=jax.random.key(0))
+    else:
+        row.loss.score(x, target, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("name", ["feature", "feature_sum", "feature_deep_photo", "self_similarity"])
+def test_a_target_of_another_size_is_refused_where_positions_are_compared(name):
+    loss = getattr(losses, name)()
+    for shape in ((4, 4, 1), (1, 1, 3), (4, 1, 3)):
+        with pytest.raises(ValueError, match=r"target must be \[4, 4, 3\]"):
+            loss.score(features((4, 4, 3), 0), loss.target(features(shape, 1)))

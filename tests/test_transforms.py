@@ -355,5 +355,24 @@ def test_mistakes_are_named():
     with pytest.raises(ValueError, match=r"image must be a picture \[H, W, 3\]; got \(4, 4, 2\)"):
         transforms.colour().style(x[..., :2])
     t = transforms.luminance()
-    with pytest.raises(ValueError, match=r"must be of the size \(4, 4\); got \(2, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"target must be .*\[4, 4, 2\], as features \[4, 4, 3\] have; got .*\[2, 4, 2\]"
+    ):
         t.apply(x, t.style(x[:2]))
+
+
+@ROWS
+def test_what_is_not_one_image_is_refused(row):
+    x, s = features((4, 4, 3), 0), features((4, 4, 3), 1)
+    style = row.transform.style(s)
+    for call in (
+        lambda: row.transform.style(np.stack([s, s])),
+        lambda: row.transform.apply(np.stack([x, x]), style),
+    ):
+        with pytest.raises(ValueError, match=r"features must be \[h, w, c\]; got \[2, 4, 4, 3\]"):
+            call()
+    with pytest.raises(ValueError, match=r"where must be \[h, w\] = \[4, 4\]; got \[4, 4, 1\]"):
+        row.transform.apply(x, style, where=np.ones((4, 4, 1)))
+    if not row.picture:
+        with pytest.raises(ValueError, match="target must be "):
+            row.transform.apply(features((4, 4, 1), 0), style)

@@ -6,31 +6,28 @@ from nstjax.losses.base import Loss, zero_if_empty
 from nstjax.moments import area, gram_matrix
 
 # What published code computes, as a multiple of the mean squared difference of Gram matrices that
-# are divided by the number of positions. n: positions, c: channels, covered: mean of the mask,
-# stride: pixels of the picture per position of the tap, along one axis.
+# are divided by the number of positions. n: positions, c: channels, covered: mean of the mask.
 CONVENTIONS = {
     # sum d^2 / (4 C^2 N^2) on F'F: Gatys et al. 2015 and 2016, papers
-    "gatys2016": lambda n, c, covered, stride: 1 / 4,
+    "gatys2016": lambda n, c, covered: 1 / 4,
     # sum d^2 / (4 C^2) on F'F / N: leongatys/DeepTextures
-    "deep_textures": lambda n, c, covered, stride: 1 / 4,
+    "deep_textures": lambda n, c, covered: 1 / 4,
     # mean d^2 on F'F / N: leongatys/NeuralImageSynthesis and PytorchNeuralStyleTransfer, pystiche
-    "neural_image_synthesis": lambda n, c, covered, stride: 1.0,
+    "neural_image_synthesis": lambda n, c, covered: 1.0,
     # mean d^2 on F'F / (C N): jcjohnson/neural-style, lapstyle
-    "neural_style": lambda n, c, covered, stride: 1 / c**2,
+    "neural_style": lambda n, c, covered: 1 / c**2,
     # the same: jcjohnson/fast-neural-style, pytorch/examples
-    "fast_neural_style": lambda n, c, covered, stride: 1 / c**2,
+    "fast_neural_style": lambda n, c, covered: 1 / c**2,
     # sum d^2 on F'F / (C N): Johnson et al. 2016, paper
-    "johnson2016": lambda n, c, covered, stride: 1.0,
+    "johnson2016": lambda n, c, covered: 1.0,
     # mean d^2 times the mean of the mask, on F'F / (C N mean M): luanfujun/deep-photo-styletransfer
-    "deep_photo": lambda n, c, covered, stride: covered / c**2,
+    "deep_photo": lambda n, c, covered: covered / c**2,
     # mean d^2 on F'F: pierre-wilmot/NeuralTextureSynthesis
-    "neural_texture_synthesis": lambda n, c, covered, stride: n**2,
-    # sum d^2 / (36 (H W)^2) on (F - 1)'(F - 1), H W of the picture: titu1994 (with shift=-1)
-    "titu1994": lambda n, c, covered, stride: c**2 / (36 * stride**4),
+    "neural_texture_synthesis": lambda n, c, covered: n**2,
 }
 
 
-def gram(*, convention="neural_image_synthesis", shift=0.0, stride=1):
+def gram(*, convention="neural_image_synthesis", shift=0.0):
     r"""Squared distance between Gram matrices.
 
     .. math:: s(N, C) \cdot \frac{1}{C^2} \sum_{ij} (G_{ij} - A_{ij})^2, \quad
@@ -42,9 +39,8 @@ def gram(*, convention="neural_image_synthesis", shift=0.0, stride=1):
 
     Args:
       convention: one of `CONVENTIONS`.
-      shift: added to the features first (Novak & Nikulin 2016 use -1).
-      stride: pixels of the picture per position of the tap along one axis (1 at block 1, 2 at block 2,
-        ...); only `titu1994` reads it.
+      shift: added to the features first (Novak & Nikulin 2016 use -1). With -1, `titu1994` computes the
+        default times C^2 / (36 s^4), for s pixels of the picture per position of the tap along one axis.
 
     Differs from the paper: Gatys et al. divide the unnormalised Gram matrices of both pictures by one
     N. Here each is divided by its own, which is the same where the pictures have one size and the only
@@ -69,7 +65,7 @@ def gram(*, convention="neural_image_synthesis", shift=0.0, stride=1):
         h, w, c = x.shape
         n = area(x, where)
         difference = jnp.square(gram_matrix(x + shift, where=where) - target)
-        value = scale(n, c, n / (h * w), stride) * jnp.mean(difference)
+        value = scale(n, c, n / (h * w)) * jnp.mean(difference)
         return zero_if_empty(value, x, where)
 
     return Loss(target=target, score=score)

@@ -1,5 +1,7 @@
 """What a transform is."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -7,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.moments import area, average
+from nstjax.shapes import check_features, check_target
 
 
 class Parts(NamedTuple):
@@ -26,7 +29,8 @@ class Parts(NamedTuple):
     move: Callable
 
 
-class Transform(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Transform:
     """Pure functions that give features what is known of a style.
 
     Attributes:
@@ -39,12 +43,33 @@ class Transform(NamedTuple):
     `features` and `x` are `[h, w, c]` float32 and need not be of one size, `where` a soft mask `[h, w]`
     in [0, 1] or None for everywhere, `key` a PRNG key for transforms that draw at random. A style under
     an empty mask has no part in a blend; by itself it leaves features as they are.
+
+    Both functions raise ValueError for features that are not `[h, w, c]` (`jax.vmap` maps over a batch), a
+    mask of another size, and a style of another shape than the features' own; of samples, which may be
+    of any number, with other channels.
     """
 
     style: Callable
     map: Callable
     blend: Callable = average
     parts: Parts | None = None
+
+    def __post_init__(self):
+        style, map, pooled = self.style, self.map, self.blend is not average
+
+        @functools.wraps(style)
+        def checked_style(x, *, where=None):
+            check_features(x, where)
+            return style(x, where=where)
+
+        @functools.wraps(map)
+        def checked_map(x, known, *, where=None, key=None):
+            check_features(x, where)
+            check_target(style, x, known, pooled=pooled)
+            return map(x, known, where=where, key=key)
+
+        object.__setattr__(self, "style", checked_style)
+        object.__setattr__(self, "map", checked_map)
 
     def apply(self, x, style, *, alpha=1.0, where=None, key=None):
         """Features x moved towards a style.

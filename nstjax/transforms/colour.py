@@ -46,8 +46,6 @@ def luminance():
 
     def map(x, chroma, *, where=None, key=None):
         _check(x)
-        if chroma.shape[:2] != x.shape[:2]:
-            raise ValueError(f"the reference must be of the size {x.shape[:2]}; got {chroma.shape[:2]}")
         return jnp.clip(from_yuv(jnp.concatenate([to_yuv(x)[..., :1], chroma], -1)), 0, 1)
 
     return by_statistics(statistics, map)
