@@ -23,10 +23,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 
 bench: $(VENV)/installed $(VENV)/oracle
-	$(BIN)/python -m experiments.bench --out=runs/bench
+	$(BIN)/python -m benchmarks --out=runs/bench
 
 paint: $(VENV)/installed
-	$(BIN)/python -m paintings --out=nstjax/examples
+	$(BIN)/python -m tools.paintings --out=nstjax/images/examples
 
 clean:
 	rm -rf $(VENV) runs

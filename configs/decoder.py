@@ -7,8 +7,9 @@
 
 Pictures are encoded, decoded and compared, and so are their features: pixel errors as a share of the
 pictures' variance and `feature_weight` times feature errors as a share of the features' power
-(`nstjax.reconstruct.make_loss`). Each level is a part: a run folder, a curve in metrics.jsonl, and it goes
-on where it was stopped. Without `data`, crops come from the package's pictures alone, which is little.
+(`nstjax.training.reconstruction.make_loss`). Each level is a part: a run folder, a curve in
+metrics.jsonl, and it goes on where it was stopped. Without `data`, crops come from the package's pictures
+alone, which is little.
 
 Differs from Li et al. 2017, sec. 3.1, and Wang et al. 2020: relative errors with a feature weight of 0.1
 for absolute ones of 1 (of relu1_1 ... relu{level}_1 in the latter's code), Muon for Adam at 1e-4, crops of
@@ -23,8 +24,8 @@ Arguments: `blocks=3` for levels 1 to 3 of weights that end there; `smoke`.
 
 import ml_collections
 
-from nstjax import recipe
 from nstjax.config import parse_arg
+from nstjax.training import recipe
 
 
 def get_config(arg=None):

@@ -9,8 +9,9 @@ sliced Wasserstein end closer to the painting than those of Gram.
 Arguments: `size=192`; `smoke`.
 """
 
-from nstjax import presets, sweep
+from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax.sweeps import design
 
 # All pairs of patches are too many at relu1_1 for a demo.
 LOSSES = {
@@ -44,7 +45,7 @@ def get_sweep(arg=None):
     parse_arg(arg, size=192, smoke=False)
     losses = {loss: {"terms.style": made} for loss, made in LOSSES.items()}
     weights = {name: {"terms.style.weight": weight} for name, weight in WEIGHTS.items()}
-    return sweep.Sweep(
-        points=sweep.product(sweep.factor("loss", losses), sweep.factor("style", weights)),
+    return design.Sweep(
+        points=design.product(design.factor("loss", losses), design.factor("style", weights)),
         baseline={"loss": "gram", "style": "strong"},
     )

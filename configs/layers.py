@@ -14,8 +14,9 @@ of `mini` decided alone, and gave noise.
 Arguments: `blocks=5`; `pairs=FILE`; `smoke`.
 """
 
-from nstjax import presets, sweep
+from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax.sweeps import design
 
 
 def get_config(arg=None):
@@ -41,10 +42,10 @@ def get_sweep(arg=None):
     sets |= {f"up to {taps[i]}": taps[: i + 1] for i in range(1, len(taps) - 1)}
     if arg.smoke:
         sets = dict(list(sets.items())[:2])
-    return sweep.Sweep(
-        points=sweep.product(
-            sweep.factor("taps", {name: {"terms.style": _style(each)} for name, each in sets.items()}),
-            sweep.pairs(sweep.pairs_of(arg)),
+    return design.Sweep(
+        points=design.product(
+            design.factor("taps", {name: {"terms.style": _style(each)} for name, each in sets.items()}),
+            design.pairs(design.pairs_of(arg)),
         ),
         baseline={"taps": "all"},
         repeats=("pair",),

@@ -35,8 +35,9 @@ import os
 
 import ml_collections
 
-from nstjax import recipe, vgg
 from nstjax.config import parse_arg
+from nstjax.networks import vgg
+from nstjax.training import recipe
 
 SHARED = os.environ.get("NSTJAX_SHARED", "../shared")
 # Every seventh photograph is kept for tests. So is in24, which is in21 again, and tar21 is a painting

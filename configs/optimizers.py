@@ -13,8 +13,9 @@ most other losses measure the others as slightly nearer to the style.
 Arguments: `blocks=5`; `evaluations=300`; `pairs=FILE`; `smoke`.
 """
 
-from nstjax import presets, sweep
+from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax.sweeps import design
 
 RATES = {"lbfgs": 1.0, "adam": 0.02, "adabelief": 0.02, "rmsprop": 0.01, "lion": 0.005, "sgd": 0.1}
 
@@ -39,10 +40,10 @@ def get_config(arg=None):
 def get_sweep(arg=None):
     arg = parse_arg(arg, blocks=5, evaluations=300, pairs="", smoke=False)
     settings = {name: {"optimizer": name, "learning_rate": rate} for name, rate in RATES.items()}
-    return sweep.Sweep(
-        points=sweep.product(
-            sweep.factor("optimizer", dict(list(settings.items())[: 2 if arg.smoke else None])),
-            sweep.pairs(sweep.pairs_of(arg)),
+    return design.Sweep(
+        points=design.product(
+            design.factor("optimizer", dict(list(settings.items())[: 2 if arg.smoke else None])),
+            design.pairs(design.pairs_of(arg)),
         ),
         baseline={"optimizer": "lbfgs"},
         repeats=("pair",),

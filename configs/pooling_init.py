@@ -15,8 +15,9 @@ against 1.28) and has a little less grain (.098 against .104); L2 is between the
 Arguments: `blocks=5`; `pairs=FILE`; `smoke`.
 """
 
-from nstjax import presets, sweep
+from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax.sweeps import design
 
 
 def get_config(arg=None):
@@ -41,12 +42,12 @@ def get_config(arg=None):
 def get_sweep(arg=None):
     arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
     kept = 1 if arg.smoke else None
-    return sweep.Sweep(
-        points=sweep.product(
-            sweep.factor("pooling", ("average", "max", "l2")[: 2 if arg.smoke else None]),
-            sweep.factor("init", ("content", "noise", "style")[:kept]),
-            sweep.factor("normalise", (True, False)[:kept]),
-            sweep.pairs(sweep.pairs_of(arg)),
+    return design.Sweep(
+        points=design.product(
+            design.factor("pooling", ("average", "max", "l2")[: 2 if arg.smoke else None]),
+            design.factor("init", ("content", "noise", "style")[:kept]),
+            design.factor("normalise", (True, False)[:kept]),
+            design.pairs(design.pairs_of(arg)),
         ),
         baseline={"pooling": "average", "init": "content", "normalise": "True"},
         repeats=("pair",),

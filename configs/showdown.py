@@ -16,9 +16,10 @@ baseline; `pull=20.0`, how many times as hard as the content; `pairs=FILE`, line
 separated by a comma; `smoke`.
 """
 
-from nstjax import presets, sweep
+from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
 from nstjax.errors import UserError, nearest
+from nstjax.sweeps import design
 
 ARGUMENTS = {"blocks": 5, "losses": "", "pull": 20.0, "pairs": "", "smoke": False}
 
@@ -50,11 +51,11 @@ def get_sweep(arg=None):
     for loss in losses:
         if loss not in presets.STYLE_LOSSES:
             raise UserError(f"losses={arg.losses}: {loss!r} is unknown{nearest(loss, presets.STYLE_LOSSES)}")
-    return sweep.Sweep(
-        points=sweep.product(
-            sweep.factor("loss", {loss: {"terms.style": _style(loss, arg)} for loss in losses}),
-            sweep.pairs(sweep.pairs_of(arg)),
-            sweep.factor("seed", range(1 if arg.smoke else 3)),
+    return design.Sweep(
+        points=design.product(
+            design.factor("loss", {loss: {"terms.style": _style(loss, arg)} for loss in losses}),
+            design.pairs(design.pairs_of(arg)),
+            design.factor("seed", range(1 if arg.smoke else 3)),
         ),
         baseline={"loss": losses[0]},
         repeats=("pair", "seed"),

@@ -19,10 +19,10 @@ For a sweep, and then at 256 pixels:
 
 Keys of its own: `levels`, in the order in which they are applied; `alpha`, how far features are moved, one
 for all levels or one for each; `transform_args`; `passes`; `init`, "content" or "noise" (`seed`); `weights`,
-a weight set with decoders or a folder of published models (`nstjax.levels.load`), and `decoders`, a file of
-your own for any other weight set (configs/decoder.py); `tile`, above which a picture is done in windows;
-`measured_by`, the weight set whose losses measure the pictures of a sweep. `style_weights` interpolates
-styles, `content_mask` and `style_mask` pair regions by their colours, as for any experiment.
+a weight set with decoders or a folder of published models (`nstjax.universal.levels.load`), and `decoders`,
+a file of your own for any other weight set (configs/decoder.py); `tile`, above which a picture is done in
+windows; `measured_by`, the weight set whose losses measure the pictures of a sweep. `style_weights`
+interpolates styles, `content_mask` and `style_mask` pair regions by their colours, as for any experiment.
 
 Expect a picture at 512 pixels in 9 seconds on two CPU cores, most of which compile. With `mini` the
 cup is painted broadly: its decoder of level 5 loses small shapes; `--config.levels=4,3,2,1` keeps them.
@@ -49,9 +49,9 @@ in all pairs through `mini`, in 16 and 17 of 24 through the slim models, and on 
 
 import ml_collections
 
-from nstjax import sweep
 from nstjax.config import parse_arg
 from nstjax.errors import UserError, nearest
+from nstjax.sweeps import design
 
 PAIRS = (
     ("example:coffee", "example:brushwork"),
@@ -106,6 +106,6 @@ def get_sweep(arg=None):
     arg = parse_arg(arg, **ARGUMENTS)
     if arg.vary not in VARIED:
         raise UserError(f"vary={arg.vary} is unknown{nearest(arg.vary, VARIED)}")
-    varied = sweep.factor(arg.vary, VARIED[arg.vary])
-    points = sweep.product(varied, sweep.pairs(sweep.pairs_of(arg, PAIRS)))
-    return sweep.Sweep(points=points, baseline={arg.vary: BASELINE[arg.vary]}, repeats=("pair",))
+    varied = design.factor(arg.vary, VARIED[arg.vary])
+    points = design.product(varied, design.pairs(design.pairs_of(arg, PAIRS)))
+    return design.Sweep(points=points, baseline={arg.vary: BASELINE[arg.vary]}, repeats=("pair",))

@@ -12,8 +12,9 @@ Expect, for each of two pairs, a row of pictures from the photograph to the pain
 Arguments: `blocks=5`; `pairs=FILE`, lines of a content and a style; `smoke` (two ratios, one pair).
 """
 
-from nstjax import presets, sweep
+from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax.sweeps import design
 
 RATIOS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -38,8 +39,10 @@ def get_config(arg=None):
 def get_sweep(arg=None):
     arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
     ratios = RATIOS[2:4] if arg.smoke else RATIOS
-    return sweep.Sweep(
-        points=sweep.product(sweep.factor("terms.style.weight", ratios), sweep.pairs(sweep.pairs_of(arg))),
+    return design.Sweep(
+        points=design.product(
+            design.factor("terms.style.weight", ratios), design.pairs(design.pairs_of(arg))
+        ),
         baseline={"terms.style.weight": "1.0"},
         repeats=("pair",),
     )

@@ -21,14 +21,15 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import io, levels, transforms, universal
-from nstjax.moments import covariance_matrix, raw_moments
+from nstjax import files, images, transforms, universal
+from nstjax.ops.moments import covariance_matrix, raw_moments
+from nstjax.universal import levels
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "For weights, decoders, levels, size and alpha.")
 _PICTURES = [
-    f"example:{name}" for name in io.PHOTOGRAPHS if name in ("astronaut", "chelsea", "coffee", "rocket")
+    f"example:{name}" for name in images.PHOTOGRAPHS if name in ("astronaut", "chelsea", "coffee", "rocket")
 ]
-_PAINTINGS = [f"example:{name}" for name in io.example_names() if name not in io.PHOTOGRAPHS]
+_PAINTINGS = [f"example:{name}" for name in images.example_names() if name not in images.PHOTOGRAPHS]
 _CONTENTS = flags.DEFINE_list("contents", _PICTURES, "Content pictures.")
 _STYLES = flags.DEFINE_list("styles", _PAINTINGS, "Style pictures.")
 _OUT = flags.DEFINE_string("out", None, "The folder to write to.")
@@ -47,14 +48,14 @@ def main(_):
     ]
     result = {"weights": config.weights, "size": config.size, "pairs": len(pairs)} | _summary(found)
     out = Path(_OUT.value)
-    with io.writing(out):
+    with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    io.write_json(out / "claims.json", result)
+    files.write_json(out / "claims.json", result)
     return _table(result)
 
 
 def _read(name):
-    return io.resize_to_cover(io.load_picture(name).pixels, _CONFIG.value.size, _CONFIG.value.size)
+    return images.resize_to_cover(images.load_picture(name).pixels, _CONFIG.value.size, _CONFIG.value.size)
 
 
 def _pair(down, content, style):
@@ -67,7 +68,7 @@ def _pair(down, content, style):
 
     def made(order, name, alpha):
         known = universal.statistics(order, TRANSFORMS[name], style)
-        image = universal.stylise(order, TRANSFORMS[name], content, [universal.Region(known)], alpha=alpha)
+        image = universal.stylize(order, TRANSFORMS[name], content, [universal.Region(known)], alpha=alpha)
         return np.clip(image, 0, 1)
 
     found = {"levels": {}}

@@ -11,9 +11,8 @@ import jax
 import ml_collections
 from absl import flags, logging
 
-from nstjax import io
-from nstjax.errors import FailedError, UserError, nearest
-from nstjax.run import say
+from nstjax import files
+from nstjax.errors import FailedError, UserError, nearest, notify
 
 _HELP = {"-h", "--h", "-help", "--help", "--helpshort", "--helpfull"}
 
@@ -57,7 +56,7 @@ def load_config(named):
     """
     path, *arg = named.split(":", 1)
     if not os.path.isfile(path):
-        raise UserError(f"config {path!r}: no such file{io.near_file(path)}")
+        raise UserError(f"config {path!r}: no such file{files.near_file(path)}")
     try:
         module = runpy.run_path(path)
         if "get_config" not in module:
@@ -181,10 +180,10 @@ def _items(config, prefix=""):
 
 def _print(text):
     """Writes text that may hold paths to stdout, past its buffer: it is there or the user hears of it."""
-    with io.writing("to the standard output"):
+    with files.writing("to the standard output"):
         os.write(sys.stdout.fileno(), os.fsencode(f"{text}\n"))
 
 
 def _end(message, status):
-    say(f"error: {message}")
+    notify(f"error: {message}")
     sys.exit(status)

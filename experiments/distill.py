@@ -7,7 +7,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import fetch, mini
+from nstjax import files
+from nstjax.training import mini
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder to make, or to go on with.")
@@ -15,7 +16,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The folder to make, or to go on
 
 def main(_):
     left = mini.make(mini.load(_CONFIG.value, _WORKDIR.value, command.line()))
-    digests = {path: fetch.file_hash(path, "sha256") for path in left.values()}
+    digests = {path: files.file_hash(path, "sha256") for path in left.values()}
     return "\n".join(f"{kind + ':':9} {path}  SHA-256 {digests[path]}" for kind, path in left.items())
 
 

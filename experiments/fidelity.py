@@ -16,7 +16,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import data, distill, fidelity, io, mini, nets, vgg, weights
+from nstjax import images
+from nstjax.networks import pretrained, vgg
+from nstjax.networks.decoder import LEVELS, Decoder
+from nstjax.training import distillation, fidelity, mini
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
 _WEIGHTS = flags.DEFINE_string("weights", "mini", "The weight set to measure.")
@@ -37,12 +40,12 @@ SIZE = 256
 def main(_):
     config = _CONFIG.value
     mini.check(config)
-    files = data.picture_files(config.data)
+    files = images.picture_files(config.data)
     held_out = [_square(path) for path in files if path.stem in config.held_out]
     away = {*config.held_out, *config.left_out}
     trained_on = [_square(path) for path in files if path.stem not in away]
-    measured, real = weights.load(_WEIGHTS.value), weights.load(config.teacher.shallow)
-    slim, full = weights.load("random-slim"), weights.load("random")
+    measured, real = pretrained.load(_WEIGHTS.value), pretrained.load(config.teacher.shallow)
+    slim, full = pretrained.load("random-slim"), pretrained.load("random")
     result = {"weights": measured.label, "sha256": measured.sha256, "photographs": len(held_out)}
     if "correlation" in _MEASURES.value:
         result["correlation"] = {
@@ -52,43 +55,43 @@ def main(_):
         pairs = list(zip(held_out, map(_square, _STYLES.value), strict=False))
         result["gram"] = {each.label: _gram_left(each, real, pairs) for each in (real, measured, slim, full)}
     if "psnr" in _MEASURES.value:
-        result["psnr"] = _psnr(measured, weights.load_decoders(_DECODERS.value), held_out)
+        result["psnr"] = _psnr(measured, pretrained.load_decoders(_DECODERS.value), held_out)
     Path(_OUT.value).mkdir(parents=True, exist_ok=True)
-    io.write_json(Path(_OUT.value) / "fidelity.json", result)
-    io.write_atomic(Path(_OUT.value) / "fidelity.md", fidelity.markdown(result))
+    files.write_json(Path(_OUT.value) / "fidelity.json", result)
+    files.write_atomic(Path(_OUT.value) / "fidelity.md", fidelity.markdown(result))
     return fidelity.markdown(result)
 
 
 def _correlations(config, loaded, trained_on, held_out):
     encoder, result = vgg.make_encoder(loaded.params, loaded.preprocessing), {}
     for taps, teacher in (
-        (distill.SHALLOW, distill.shallow_teacher(config.teacher.shallow)),
-        (distill.DEEP, distill.deep_teacher(config.teacher.deep)),
+        (distillation.SHALLOW, distillation.shallow_teacher(config.teacher.shallow)),
+        (distillation.DEEP, distillation.deep_teacher(config.teacher.deep)),
     ):
         student = jax.jit(lambda image, taps=taps: encoder.apply(encoder.params, image, taps))
         teacher = jax.jit(functools.partial(teacher, padding="zero"))
-        maps = distill.fit_maps(student, teacher, trained_on)
+        maps = distillation.fit_maps(student, teacher, trained_on)
         result |= fidelity.correlations(student, teacher, maps, held_out)
     return result
 
 
 def _gram_left(loaded, real, pairs):
     encoder, judge = (vgg.make_encoder(each.params, each.preprocessing) for each in (loaded, real))
-    how = {"taps": distill.SHALLOW, "steps": _STEPS.value, "learning_rate": 0.02}
+    how = {"taps": distillation.SHALLOW, "steps": _STEPS.value, "learning_rate": 0.02}
     return [fidelity.gram_left(encoder, judge, content, style, **how) for content, style in pairs]
 
 
 def _psnr(loaded, decoders, pictures):
     encoder, result = vgg.make_encoder(loaded.params, loaded.preprocessing, padding="reflect"), {}
-    for level in nets.LEVELS:
-        network, params = nets.Decoder(level, decoders.widths), decoders.params[f"decoder{level}"]
+    for level in LEVELS:
+        network, params = Decoder(level, decoders.widths), decoders.params[f"decoder{level}"]
         decode = functools.partial(network.apply, {"params": params})
         result[f"relu{level}_1"] = fidelity.psnr(encoder, decode, f"relu{level}_1", pictures)
     return result
 
 
 def _square(name):
-    return io.resize_to_cover(io.load_picture(str(name)).pixels, SIZE, SIZE)
+    return images.resize_to_cover(images.load_picture(str(name)).pixels, SIZE, SIZE)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ from ml_collections import config_flags
 from PIL import Image
 
 from experiments import command
-from nstjax import io, run, sheet
+from nstjax import files, images
+from nstjax.images import sheet
+from nstjax.runs import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, for every style.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run folders and of gallery.jpg.")
-_PAINTINGS = [f"example:{name}" for name in io.example_names() if name not in io.PHOTOGRAPHS]
+_PAINTINGS = [f"example:{name}" for name in images.example_names() if name not in images.PHOTOGRAPHS]
 _STYLES = flags.DEFINE_list("styles", _PAINTINGS, "The style pictures; the package's by default.")
 _COLUMNS = flags.DEFINE_integer("columns", 3, "Pictures in a row of the sheet.", lower_bound=1)
 
@@ -30,7 +32,7 @@ def main(_):
         left = run.stylize(config, workdir / f"{i:02d}_{name}", command=command.line())
         pictures.append(("", Image.open(left["picture"]).convert("RGB")))
     made = sheet.flow(pictures, _COLUMNS.value)
-    io.write_atomic(workdir / "gallery.jpg", sheet.encode(made, "JPEG", quality=90))
+    files.write_atomic(workdir / "gallery.jpg", sheet.encode(made, "JPEG", quality=90))
     return f"sheet: {workdir / 'gallery.jpg'}"
 
 

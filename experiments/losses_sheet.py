@@ -12,7 +12,9 @@ from ml_collections import config_flags
 from PIL import Image
 
 from experiments import command
-from nstjax import io, losses, run, sheet
+from nstjax import files, losses
+from nstjax.images import sheet
+from nstjax.runs import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/one_loss.py, whose loss is replaced.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run folders and of losses.jpg.")
@@ -30,7 +32,7 @@ def main(argv):
         start, end = (json.loads(line)["total"] for line in (first, last))
         print(f"{name:24s} total {start:.4g} -> {end:.4g}", flush=True)
     made = sheet.flow(pictures, _COLUMNS.value)
-    io.write_atomic(workdir / "losses.jpg", sheet.encode(made, "JPEG", quality=88))
+    files.write_atomic(workdir / "losses.jpg", sheet.encode(made, "JPEG", quality=88))
     return f"sheet: {workdir / 'losses.jpg'}"
 
 

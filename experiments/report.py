@@ -10,7 +10,9 @@ from pathlib import Path
 from absl import flags
 
 from experiments import command
-from nstjax import io, results, sweepreport
+from nstjax import files
+from nstjax.sweeps import report as sweepreport
+from nstjax.sweeps import results
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a sweep.")
 _TABLE = flags.DEFINE_list("table", [], "Measures, as results.csv and cross_losses.csv have them.")
@@ -20,7 +22,7 @@ def main(_):
     lines = [f"{kind}: {path}" for kind, path in sweepreport.write(_WORKDIR.value).items()]
     if _TABLE.value:
         workdir = Path(_WORKDIR.value).expanduser()
-        plan = io.read_json(workdir / "sweep.json")
+        plan = files.read_json(workdir / "sweep.json")
         lines += ["", results.table(plan, results.collect(plan, workdir), _TABLE.value)]
     return "\n".join(lines)
 

@@ -17,8 +17,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import experiment, io, metrics, run
+from nstjax import files, images, metrics
 from nstjax.errors import UserError
+from nstjax.runs import experiment, run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to run.")
 _VARIANTS = flags.DEFINE_list("variants", None, "Arguments of the config, one at a time.")
@@ -45,8 +46,8 @@ def main(argv):
             }
             for tap, of_tap in gaps.items()
         }
-    io.write_json(workdir / "seeds.json", result)
-    io.write_atomic(workdir / "seeds.md", _markdown(result))
+    files.write_json(workdir / "seeds.json", result)
+    files.write_atomic(workdir / "seeds.md", _markdown(result))
     return _markdown(result)
 
 
@@ -59,8 +60,8 @@ def _gaps(config, picture):
     style, *_ = experiment.style_pictures(*loaded.styles, last)
     encoder = experiment.make_encoder(loaded.weights, last)
     taps = ("image", *(tap for tap in TAPS if tap in encoder.taps))
-    image = io.load_picture(str(picture)).pixels
-    image = io.resize(image, *image.shape[:2])
+    image = images.load_picture(str(picture)).pixels
+    image = images.resize(image, *image.shape[:2])
     made, wanted = (encoder.apply(encoder.params, x, taps) for x in (image, style))
     return {tap: jax.tree.map(np.asarray, metrics.channel_gaps(made[tap], wanted[tap])) for tap in taps}
 

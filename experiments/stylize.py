@@ -8,7 +8,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import run
+from nstjax.runs import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make, or to go on with.")

@@ -17,8 +17,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import kinds, run, runfolder, scoring, sweep, sweepreport, sweeprun
-from nstjax.errors import FailedError, UserError, nearest
+from nstjax.errors import FailedError, UserError, nearest, notify
+from nstjax.runs import folder
+from nstjax.sweeps import design, kinds, measure
+from nstjax.sweeps import report as sweepreport
+from nstjax.sweeps import run as sweeprun
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A config with get_sweep().", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the sweep, to make or to go on with.")
@@ -39,24 +42,24 @@ def main(argv):
             f"config {path} has no function get_sweep; expected a sweep, or use experiments.stylize"
         )
     planned = module["get_sweep"](argument or None)
-    configs = sweep.configs(_CONFIG.value, planned)
+    configs = design.configs(_CONFIG.value, planned)
     if _DISTRIBUTED.value:
         jax.distributed.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     workdir, first = Path(_WORKDIR.value).expanduser().absolute(), jax.process_index() == 0
-    with contextlib.closing(runfolder.hold(workdir)) if first else contextlib.nullcontext():
+    with contextlib.closing(folder.hold(workdir)) if first else contextlib.nullcontext():
         points = sweeprun.load(configs, workdir)
         chosen = _chosen(points)
         for note in dict.fromkeys(note for point in chosen.values() for note in point.notes):
-            run.say(f"note: {note}")
+            notify(f"note: {note}")
         if first:
-            sweeprun.write_plan(sweep.plan(planned, Path(path).stem, _plain_command()), workdir)
+            sweeprun.write_plan(design.plan(planned, Path(path).stem, _plain_command()), workdir)
         stand = sweeprun.run_points(chosen, workdir, at_most=_AT_MOST.value, command=command.line())
         left = {}
         if _MEASURE.value:
-            baseline = next(sweep.name(p) for p in planned.points if sweep.is_baseline(planned, p))
+            baseline = next(design.name(p) for p in planned.points if design.is_baseline(planned, p))
             kind = kinds.of(configs[baseline])
             encoder = kind.encoder(points[baseline])
-            scoring.measure_points(sweeprun.share(chosen), workdir, encoder, kind.subject)
+            measure.measure_points(sweeprun.share(chosen), workdir, encoder, kind.subject)
             sweeprun.everyone("the points are measured")
             left = sweepreport.write(workdir) if first else {}
     if stand.failed:

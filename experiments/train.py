@@ -8,7 +8,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import fetch, recipe
+from nstjax import files
+from nstjax.training import recipe
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder to make, or to go on with.")
@@ -17,7 +18,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The folder to make, or to go on
 def main(_):
     plan, loaded = recipe.load_decoders(_CONFIG.value, _WORKDIR.value, command.line())
     left = recipe.make_decoders(plan, loaded)
-    return "\n".join(f"{k}: {path}  SHA-256 {fetch.file_hash(path, 'sha256')}" for k, path in left.items())
+    return "\n".join(f"{k}: {path}  SHA-256 {files.file_hash(path, 'sha256')}" for k, path in left.items())
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import universalbatch, universalrun
 from nstjax.errors import UserError
+from nstjax.runs import grid, transfer
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The transfer.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make.")
@@ -28,11 +28,11 @@ _STYLES = flags.DEFINE_list("styles", [], "Pictures, one after the other, in the
 def main(_):
     config, workdir, line = _CONFIG.value, _WORKDIR.value, command.line()
     if _CONTENTS.value:
-        left = universalbatch.stylise(config, _CONTENTS.value, _STYLES.value, workdir, line)
+        left = grid.stylize(config, _CONTENTS.value, _STYLES.value, workdir, line)
     elif _STYLES.value:
         raise UserError("--styles is given without --contents; give both, or config.content and config.style")
     else:
-        left = universalrun.stylise(config, workdir, command=line)
+        left = transfer.stylize(config, workdir, command=line)
     return "\n".join(f"{name}: {path}" for name, path in left.items())
 
 

@@ -16,22 +16,22 @@ def default_config():
       style_size: long side of the style; 0 for that of the content.
       style_angles, style_scales: copies of each style, turned by so many degrees (reflections fill the
         corners) and so many times as large: every angle at every scale, all of one weight. Empty: (0,), (1,).
-      weights: a weight set by name, path or mirror (`nstjax.weights.load`).
+      weights: a weight set by name, path or mirror (`nstjax.networks.load`).
       normalise: Gatys' weight normalisation, calibrated on the example pictures.
       init: "content", "style" (cropped to the canvas), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
       optimizer, optimizer_args, schedule, schedule_args, project, ema: see `nstjax.optimize.Plan`.
       learning_rate: unset for the optimiser's usual: 1 for lbfgs (a factor on its first guess of a
         step), 0.02 for all others.
-      content_mask, style_mask: label pictures (`nstjax.masks.LABELS`) of the canvas and of each style, for
-        terms with `regions`; without content the canvas has the shape of content_mask.
-      mask_mode: how masks go through the network, one of `nstjax.masks.MODES`.
+      content_mask, style_mask: label pictures (`nstjax.images.labels.LABELS`) of the canvas and of each
+        style, for terms with `regions`; without content the canvas has the shape of content_mask.
+      mask_mode: how masks go through the network, one of `nstjax.networks.masks.MODES`.
       terms: name → {loss, taps, weight, tap_weights, reference, transform, transform_args, limit,
         normalise, regions, hyper-parameters of the loss}. `tap_weights` multiplies `weight` tap by tap where
         it is given. A tap "a+b" is the features of a and, resized to them, those of b. A `transform`,
         "adain", "histogram", "mean_shift" or "wct", moves the content's features towards the style's before
         the loss compares with them; reference "content" only. `limit` and `normalise` are those of
-        `nstjax.control.Control`, `regions` that of `nstjax.objective.Term`.
+        `nstjax.ops.gradients.Control`, `regions` that of `nstjax.optimize.Term`.
       calibrate: "" or what is divided by the norm of its gradient at a fixed picture, the content (else
         the style) under noise: the score of each of the "taps", or the sum over them of each of the
         "terms". A weight is then that norm, whatever the loss.

@@ -1,6 +1,8 @@
 """The errors that people at the command line see as one line."""
 
+import contextlib
 import difflib
+import sys
 
 
 class UserError(Exception):
@@ -45,3 +47,9 @@ def nearest(name, valid):
     shown = list(folded.values())[:10]
     more = f" and {len(folded) - len(shown)} more" if len(folded) > len(shown) else ""
     return f"; valid: {', '.join(shown)}{more}"
+
+
+def notify(line):
+    """One line for a person, on stderr; where nobody can read it, work goes on."""
+    with contextlib.suppress(OSError):
+        print("".join(c if c.isprintable() else " " for c in line), file=sys.stderr)

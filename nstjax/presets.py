@@ -7,7 +7,7 @@ weights that end at relu3_4: style taps beyond are left out, a content tap beyon
 
 from nstjax.config import term
 from nstjax.errors import UserError
-from nstjax.vgg import TAPS, WIDTHS
+from nstjax.networks.vgg import TAPS, WIDTHS
 
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 

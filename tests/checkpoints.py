@@ -11,9 +11,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from nstjax import torch_file
 from nstjax.errors import UserError
-from nstjax.torch_file import read_state_dict
+from nstjax.networks import torch_file
+from nstjax.networks.torch_file import read_state_dict
 
 LEGACY_HEADER = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
 

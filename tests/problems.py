@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import losses, vgg
-from nstjax.objective import Objective, Term, gradient_norms, make_targets, term_weights
+from nstjax import losses
+from nstjax.networks import vgg
+from nstjax.optimize.objective import Objective, Term, gradient_norms, make_targets, term_weights
 
 CONTENT, STYLE, SMOOTH = losses.feature(), losses.gram(), losses.tv_nine_point()
 TERMS = (

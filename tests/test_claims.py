@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nstjax import io
+from nstjax import files
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,7 +18,7 @@ def test_claims_are_counted_over_pairs(tmp_path):
     line += ["--contents=example:coffee,example:chelsea", "--styles=example:brushwork"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = io.read_json(tmp_path / "claims" / "claims.json")
+    found = files.read_json(tmp_path / "claims" / "claims.json")
     assert found["pairs"] == 2 and list(found["levels"]) == ["relu2_1", "relu1_1"]
     for row in found["levels"].values():
         assert 0 < row["wct"] < row["decoded"] < 1.5 and 0 <= row["holds"] <= 2

@@ -12,8 +12,8 @@ from driver import DEMO, RANDOM, ROOT, drive, finished, place
 from PIL import Image
 
 from experiments import command, stylize
-from nstjax import memory
 from nstjax.errors import NotFiniteError
+from nstjax.runs import memory
 
 
 @pytest.fixture

@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import experiment, io, run, sweep, sweeprun, vgg
+from nstjax import images
 from nstjax.errors import UserError
-from nstjax.moments import gram_matrix
-from nstjax.runfolder import RunFolder
+from nstjax.networks import vgg
+from nstjax.ops.moments import gram_matrix
+from nstjax.runs import experiment, run
+from nstjax.runs.folder import RunFolder
+from nstjax.sweeps import design
+from nstjax.sweeps import run as sweeprun
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 OTHERS = ("decoder", "mini", "wct")  # of other drivers: test_distill.py and test_universalrun.py run them
@@ -79,9 +83,9 @@ def test_every_point_of_a_sweep_can_be_run(name, arg, tmp_path):
     planned, made = module(name).get_sweep(arg), config(name, arg).copy_and_resolve_references()
     with made.unlocked():
         made.normalise = made.normalise if name == "pooling_init" else False  # it takes a second each
-    points = sweeprun.load(sweep.configs(made, planned), tmp_path)
+    points = sweeprun.load(design.configs(made, planned), tmp_path)
     assert len(points) == len(planned.points) >= 2
-    assert sum(sweep.is_baseline(planned, point) for point in planned.points) * 2 <= len(points)
+    assert sum(design.is_baseline(planned, point) for point in planned.points) * 2 <= len(points)
 
 
 def test_a_showdown_of_some_losses_at_another_pull():
@@ -184,10 +188,10 @@ def test_copies_of_a_style_are_further_styles():
     c.unlock()
     c.size, c.style_angles, c.style_scales = 32, (0.0, 90.0), (1.0, 0.5)
     stage = experiment.make_stage(experiment.load(c), 0)
-    picture, grams = io.load_picture(c.style).pixels, []
+    picture, grams = images.load_picture(c.style).pixels, []
     for size in (32, 16):
-        for pixels in (picture, io.rotate(picture, 90)):
-            image = io.resize(pixels, *io.fit_size(*pixels.shape[:2], size))
+        for pixels in (picture, images.rotate(picture, 90)):
+            image = images.resize(pixels, *images.fit_size(*pixels.shape[:2], size))
             features = stage.objective.apply(stage.problem[0], image, ("relu2_1",))["relu2_1"]
             grams.append(gram_matrix(features))
     np.testing.assert_allclose(stage.problem[1]["style"]["relu2_1"], np.mean(grams, 0), rtol=1e-4)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from problems import TERMS, WEIGHTS, compute_norms, evaluate, evaluate_gradient, small_problem
 
-from nstjax import experiment, losses, run
+from nstjax import losses
 from nstjax.config import default_config, term
-from nstjax.control import Control, controlled
 from nstjax.errors import UserError
-from nstjax.objective import Term, term_gradient_norms
+from nstjax.ops.gradients import Control, controlled
+from nstjax.optimize.objective import Term, term_gradient_norms
+from nstjax.runs import experiment, run
 
 
 def pulled(control, gradient, weight=1.0):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import data, textures
+from nstjax import images
 from nstjax.errors import UserError
+from nstjax.images import textures
+from nstjax.training import data
 
 PICTURES = [
     np.random.default_rng(i).integers(0, 256, shape, dtype=np.uint8)
@@ -48,10 +50,10 @@ def test_textures_come_in_every_kind_and_fill_the_range():
 
 def test_a_folder_without_pictures_is_one_line(tmp_path):
     with pytest.raises(UserError, match="no such folder; expected one with pictures"):
-        data.picture_files(tmp_path / "none")
+        images.picture_files(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(UserError, match=r"no picture in it; expected files \.jpg"):
-        data.picture_files(tmp_path)
+        images.picture_files(tmp_path)
     for name in ("b.JPG", "a.png"):
         Image.new("RGB", (4, 4)).save(tmp_path / name)
-    assert [path.name for path in data.picture_files(tmp_path)] == ["a.png", "b.JPG"]
+    assert [path.name for path in images.picture_files(tmp_path)] == ["a.png", "b.JPG"]

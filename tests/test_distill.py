@@ -12,8 +12,13 @@ import pytest
 import safetensors.numpy
 from oracle import numpy_vgg, relative_error
 
-from nstjax import distill, experiment, fidelity, io, levels, mini, recipe, vgg, weights
+from nstjax import files
 from nstjax.errors import UserError
+from nstjax.networks import formats, pretrained, vgg
+from nstjax.networks.normalise import mean_activations
+from nstjax.runs import experiment
+from nstjax.training import distillation, fidelity, mini, recipe
+from nstjax.universal import levels
 
 TAPS = ("relu1_1", "relu2_1")
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -28,7 +33,7 @@ def student_params(seed=0):
 
 
 def as_teacher(params, scale=1.0):
-    network = distill.make_student(vgg.TINY_WIDTHS, TAPS)
+    network = distillation.make_student(vgg.TINY_WIDTHS, TAPS)
 
     def teacher(images, padding):
         return {tap: scale * x for tap, x in network(params, images, padding).items()}
@@ -44,12 +49,12 @@ def identity_maps(scale=1.0):
 def test_a_student_that_is_its_teacher_has_no_loss_and_no_gradient():
     params = student_params()
     scales = {tap: jnp.ones(n) for tap, n in zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True)}
-    student = distill.make_student(vgg.TINY_WIDTHS, TAPS)
-    loss = distill.make_loss(student, as_teacher(params), scales, {})
+    student = distillation.make_student(vgg.TINY_WIDTHS, TAPS)
+    loss = distillation.make_loss(student, as_teacher(params), scales, {})
     value, report = loss({"vgg": params, "maps": identity_maps()}, images())
     assert value == 0 and set(report) == {f"{tap}/{kind}" for tap in TAPS for kind in ("feature", "gram")}
     # Twice the features: an error of 1/4 of their power, and (1 - 1/4)^2 of their Gram matrices'.
-    loss = distill.make_loss(student, as_teacher(params, 2.0), scales, {})
+    loss = distillation.make_loss(student, as_teacher(params, 2.0), scales, {})
     value, report = loss({"vgg": params, "maps": identity_maps()}, images())
     for tap in TAPS:
         np.testing.assert_allclose(report[f"{tap}/feature"], 1 / 4, rtol=1e-5)
@@ -60,9 +65,9 @@ def test_a_student_that_is_its_teacher_has_no_loss_and_no_gradient():
 def test_only_what_is_not_frozen_is_trained():
     params, other = student_params(), student_params(1)
     scales = {tap: jnp.ones(n) for tap, n in zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True)}
-    student = distill.make_student(vgg.TINY_WIDTHS, TAPS)
+    student = distillation.make_student(vgg.TINY_WIDTHS, TAPS)
     frozen = {conv: p for conv, p in params.items() if conv != "conv2_1"}
-    loss = distill.make_loss(student, as_teacher(other), scales, frozen)
+    loss = distillation.make_loss(student, as_teacher(other), scales, frozen)
     trained = {"vgg": {"conv2_1": params["conv2_1"]}, "maps": identity_maps()}
     gradient = jax.grad(lambda p: loss(p, images())[0])(trained)
     assert jax.tree.structure(gradient) == jax.tree.structure(trained)
@@ -71,7 +76,7 @@ def test_only_what_is_not_frozen_is_trained():
 
 def test_fitted_maps_are_those_the_teacher_was_made_with():
     params, rng = student_params(), np.random.default_rng(0)
-    student = distill.make_student(vgg.TINY_WIDTHS, TAPS)
+    student = distillation.make_student(vgg.TINY_WIDTHS, TAPS)
     made = {
         tap: {"kernel": rng.normal(size=(n, 5)).astype(np.float32), "bias": np.arange(5.0)}
         for tap, n in zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True)
@@ -81,10 +86,10 @@ def test_fitted_maps_are_those_the_teacher_was_made_with():
         return student(params, images, "zero")
 
     def teacher(images):
-        return {tap: distill.apply_map(made[tap], x) for tap, x in features(images).items()}
+        return {tap: distillation.apply_map(made[tap], x) for tap, x in features(images).items()}
 
     pictures = [images(1, 40)[0], images(1, 32, 1)[0]]
-    fitted = distill.fit_maps(features, teacher, pictures)
+    fitted = distillation.fit_maps(features, teacher, pictures)
     for tap in TAPS:
         assert relative_error(fitted[tap]["kernel"], made[tap]["kernel"]) < 1e-3  # a ridge of 1e-6
         assert relative_error(fitted[tap]["bias"], made[tap]["bias"]) < 1e-3
@@ -103,7 +108,7 @@ def test_fitted_maps_are_those_the_teacher_was_made_with():
 def test_scales_make_every_channel_weigh_the_same():
     teacher = as_teacher(student_params(), 30.0)
     batches = [images(2, 32, seed) for seed in range(3)]
-    scales = distill.unit_scales(lambda x: teacher(x, "zero"), batches)
+    scales = distillation.unit_scales(lambda x: teacher(x, "zero"), batches)
     features = [teacher(b, "zero") for b in batches]
     for tap in TAPS:
         power = np.mean([np.mean((scales[tap] * f[tap]) ** 2, (0, 1, 2)) for f in features], 0)
@@ -142,8 +147,8 @@ def test_the_deep_teacher_is_the_network_of_its_file(tmp_path):
         name = tap.replace("relu", "conv").replace("_", "")
         aux = arrays[f"{name}_aux.weight"][:, :, 0, 0].T
         theirs[tap] = theirs[tap] @ aux + arrays[f"{name}_aux.bias"]
-    ours = distill.deep_teacher(tmp_path / "slim.safetensors")(image, "zero")
-    for tap in distill.DEEP:
+    ours = distillation.deep_teacher(tmp_path / "slim.safetensors")(image, "zero")
+    for tap in distillation.DEEP:
         assert relative_error(ours[tap], theirs[tap]) < 1e-4, tap
     del arrays["conv44.weight"]
     safetensors.numpy.save_file(arrays, tmp_path / "less.safetensors")
@@ -153,7 +158,7 @@ def test_the_deep_teacher_is_the_network_of_its_file(tmp_path):
     }
     for name, reason in reasons.items():
         with pytest.raises(UserError, match=reason):
-            distill.deep_teacher(tmp_path / f"{name}.safetensors")
+            distillation.deep_teacher(tmp_path / f"{name}.safetensors")
 
 
 def config_of(name):
@@ -210,13 +215,13 @@ def test_a_teacher_that_is_missing_is_one_line_before_anything_is_trained(shared
 def test_layers_are_scaled_to_a_mean_of_one_and_filters_to_what_they_are_worth():
     params = {c: p for c, p in vgg.random_params(3, vgg.TINY_WIDTHS).items() if c <= "conv2_1"}
     params["conv1_2"]["bias"] = np.array([-1e3, 0, 0, 0], np.float32)  # a filter that never fires
-    trained = weights.Weights(params, vgg.TORCHVISION, "tiny")
+    trained = formats.Weights(params, vgg.TORCHVISION, "tiny")
     rng = np.random.default_rng(0)
     maps = {"relu1_1": {"kernel": rng.normal(size=(vgg.TINY_WIDTHS[0], 5)), "bias": np.zeros(5)}}
     scaled = mini._normalised(trained, maps)
     how = {"pooling": "max", "padding": "zero"}
-    before = weights.mean_activations(trained, io.calibration_images(), **how)
-    after = weights.mean_activations(scaled, io.calibration_images(), **how)
+    before = mean_activations(trained, images.calibration_images(), **how)
+    after = mean_activations(scaled, images.calibration_images(), **how)
     for conv in ("conv1_1", "conv2_1"):
         np.testing.assert_allclose(after[conv].mean(), 1, rtol=1e-3)
     gain = after["conv1_1"] / before["conv1_1"]
@@ -236,16 +241,16 @@ def test_the_recipe_leaves_an_encoder_and_decoders_and_goes_on_where_it_was(shar
         config.teacher.deep = str(shared / "weights" / "wct16x_5se.safetensors")
     left = mini.make(mini.load(config, tmp_path / "run"))
     before = {name: path.read_bytes() for name, path in left.items()}
-    loaded = weights.load(str(left["encoder"]))
+    loaded = pretrained.load(str(left["encoder"]))
     assert vgg.reachable_taps(loaded.params)[-1] == "relu5_1" and "Simonyan" in loaded.about["attribution"]
-    decoders = weights.load_decoders(str(left["decoders"]))
+    decoders = pretrained.load_decoders(str(left["decoders"]))
     assert set(decoders.params) == {f"decoder{level}" for level in range(1, 6)}
     for path in left.values():
         path.unlink()
     again = mini.make(mini.load(config, tmp_path / "run"))
     assert {name: path.read_bytes() for name, path in again.items()} == before
     kept_away = {path.stem for path in (shared / "photos").iterdir()} & {*config.held_out, *config.left_out}
-    used = io.read_json(tmp_path / "run" / "deep" / "provenance.json")["inputs"]["pictures"]
+    used = files.read_json(tmp_path / "run" / "deep" / "provenance.json")["inputs"]["pictures"]
     assert len(kept_away) == 13 and not kept_away & {Path(name).stem for name in used}
 
 
@@ -261,12 +266,12 @@ def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path):
     config = decoder_config()
     left = recipe.make_decoders(*recipe.load_decoders(config, tmp_path))["decoders"]
     before = left.read_bytes()
-    decoders = weights.load_decoders(str(left))
+    decoders = pretrained.load_decoders(str(left))
     assert [*decoders.params] == ["decoder1", "decoder2"] and decoders.widths == vgg.TINY_WIDTHS
     loaded = levels.load("random-tiny", (2,), decoders=str(left)).levels[2]
     assert loaded.decode(loaded.encode(images(1)[0])).shape == (32, 32, 3)
     curves = [
-        [row["loss"] for row in io.read_json_lines(tmp_path / f"decoder{n}" / "metrics.jsonl")]
+        [row["loss"] for row in files.read_json_lines(tmp_path / f"decoder{n}" / "metrics.jsonl")]
         for n in (1, 2)
     ]
     assert [len(curve) for curve in curves] == [60, 4]
@@ -276,11 +281,11 @@ def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path):
     assert left.read_bytes() == before
     more = decoder_config(levels=(1, 2, 3))
     recipe.make_decoders(*recipe.load_decoders(more, tmp_path))  # trains the third alone
-    assert [*weights.load_decoders(str(left)).params] == ["decoder1", "decoder2", "decoder3"]
+    assert [*pretrained.load_decoders(str(left)).params] == ["decoder1", "decoder2", "decoder3"]
     with pytest.raises(UserError, match=r"hold decoder1, decoder2, decoder3; levels ask for decoder4"):
         levels.load("random-tiny", (4,), decoders=str(left))
-    tiny = weights.load("random-tiny", seed=1)
-    weights.save(tmp_path / "other.safetensors", tiny)
+    tiny = pretrained.load("random-tiny", seed=1)
+    formats.save(tmp_path / "other.safetensors", tiny)
     with pytest.raises(UserError, match="were trained for an encoder with another SHA-256"):
         levels.load(str(tmp_path / "other.safetensors"), (1,), decoders=str(left))
 

@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 from server import Server
 
-from nstjax import fetch as module
+from nstjax import files
 from nstjax.errors import UserError
-from nstjax.fetch import cache_dir, fetch, file_hash
+from nstjax.files import file_hash
+from nstjax.networks import download
+from nstjax.networks.download import cache_dir, fetch
 
 BODY = random.Random(0).randbytes(1_000_000)
 HALF = len(BODY) // 2
@@ -37,8 +39,8 @@ def server():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_PAUSES", (0, 0, 0))
-    monkeypatch.setattr(module, "_TIMEOUT", 5)
+    monkeypatch.setattr(download, "_PAUSES", (0, 0, 0))
+    monkeypatch.setattr(download, "_TIMEOUT", 5)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("NSTJAX_CACHE", str(tmp_path / "cache"))
 
@@ -68,13 +70,13 @@ def start(server, cache, limit="None"):
         "import resource, signal, sys\n"
         # A shell starts what runs behind it with this signal ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from nstjax.fetch import UserError, fetch\n"
+        "from nstjax.networks.download import UserError, fetch\n"
         f"if {limit}: resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "print('ready', flush=True)\n"
         f"try: fetch({server.url!r}, digest={DIGEST!r}, cache={str(cache)!r})\n"
         "except UserError as error: sys.exit(str(error))\n"
     )
-    root = Path(module.__file__).parents[1]
+    root = Path(download.__file__).parents[1]
     process = subprocess.Popen([sys.executable, "-c", program], cwd=root, text=True, stdout=-1, stderr=-1)
     assert process.stdout.readline() == "ready\n"
     return process
@@ -90,7 +92,7 @@ def wait_until(condition):
 def test_downloads_once(server, path, capsys, monkeypatch):
     assert fetch(server.url, digest=DIGEST) == path
     assert path.read_bytes() == BODY
-    monkeypatch.setattr(module, "file_hash", None)  # Not even hashed a second time.
+    monkeypatch.setattr(files, "file_hash", None)  # Not even hashed a second time.
     assert fetch(server.url, digest=DIGEST) == path
     assert server.ranges == [None]
     assert not path.with_name("w.bin.part").exists()
@@ -203,7 +205,7 @@ def test_truncated_says_how_much_came_and_resumes(server, path):
 
 
 def test_stalled_connection(server, path, monkeypatch):
-    monkeypatch.setattr(module, "_TIMEOUT", 0.1)
+    monkeypatch.setattr(download, "_TIMEOUT", 0.1)
     server.pause_after = HALF
     assert fetch(server.url, digest=DIGEST).read_bytes() == BODY
     assert len(server.ranges) > 1

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import distill, fidelity, vgg
+from nstjax.networks import vgg
+from nstjax.training import distillation, fidelity
 
 TAPS = ("relu1_1", "relu2_1")
 
@@ -20,7 +21,7 @@ def test_psnr_of_a_known_error():
 
 def test_importance_is_how_far_a_channel_moves_the_teacher():
     linear = {"kernel": jnp.array([[3.0, 4.0], [0.0, 2.0]]), "bias": jnp.ones(2)}
-    np.testing.assert_allclose(distill.importance(linear), [5, 2])
+    np.testing.assert_allclose(distillation.importance(linear), [5, 2])
 
 
 def test_gram_losses_left_are_fewer_through_the_judge_itself():

@@ -7,8 +7,8 @@ import pytest
 from rows import features, flat, value
 
 from nstjax import losses
-from nstjax.losses.gram import CONVENTIONS
-from nstjax.moments import gram_matrix
+from nstjax.losses._gram import CONVENTIONS
+from nstjax.ops.moments import gram_matrix
 
 
 @pytest.mark.parametrize("name", CONVENTIONS)

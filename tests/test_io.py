@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from nstjax import io
+from nstjax import files, images
 from nstjax.errors import UserError
 
 # Smooth in both directions and different in every corner and channel.
@@ -50,7 +50,7 @@ def wide_gamut():
 
 
 def load(path):
-    picture = io.load_picture(str(path))
+    picture = images.load_picture(str(path))
     assert picture.pixels.dtype == np.uint8 and picture.pixels.shape[2] == 3
     return picture
 
@@ -62,7 +62,7 @@ def notes(picture):
 def refusal(name):
     """The one line that a picture is refused with; it names the picture."""
     with pytest.raises(UserError) as error:
-        io.load_picture(str(name))
+        images.load_picture(str(name))
     line = str(error.value)
     assert line.isprintable() and line.startswith("picture ")
     return line
@@ -221,8 +221,8 @@ def test_very_small_and_very_thin_pictures(tmp_path, size):
     pixels = np.full((*size, 3), 77, np.uint8)
     save(tmp_path / "a.png", pixels)
     np.testing.assert_array_equal(load(tmp_path / "a.png").pixels, pixels)
-    height, width = io.fit_size(*size, 16)
-    assert io.resize(pixels, height, width).shape == (height, width, 3)
+    height, width = images.fit_size(*size, 16)
+    assert images.resize(pixels, height, width).shape == (height, width, 3)
     assert max(height, width) == 16 and min(height, width) >= 1
 
 
@@ -251,7 +251,7 @@ def test_a_huge_header_is_refused_before_it_is_decoded(tmp_path, size):
 
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
     with open(tmp_path / "a.png", "wb") as file:
-        file.truncate(100 * io.MAX_BYTES)
+        file.truncate(100 * images.MAX_BYTES)
     assert "too large a file" in refusal(tmp_path / "a.png")
 
 
@@ -267,7 +267,7 @@ def test_what_is_no_file_is_refused(tmp_path):
     assert "name too long" in refusal(tmp_path / ("a" * 300))
     assert "null byte" in refusal(f"{tmp_path}/a\0b")
     with pytest.raises(UserError, match="name of a picture is empty"):
-        io.load_picture("")
+        images.load_picture("")
 
 
 def test_a_missing_file_brings_the_nearest_name(tmp_path):
@@ -311,21 +311,21 @@ def test_damaged_pictures_never_break_the_reader(tmp_path):
 def test_a_png_keeps_the_picture_and_any_label(tmp_path):
     image = np.float32([[[0, 0.5, 1], [-1, 2, 0.2]]])
     for label in ("weights: random", "naïve ☃", os.fsdecode(b"caf\xe9")):
-        decoded = Image.open(bytes_io.BytesIO(io.encode_png(image, label)))
+        decoded = Image.open(bytes_io.BytesIO(images.encode_png(image, label)))
         np.testing.assert_array_equal(np.asarray(decoded), [[[0, 128, 255], [0, 255, 51]]])
         assert decoded.text["Comment"] == label.encode(errors="backslashreplace").decode()
 
 
 def test_write_atomic_replaces_or_leaves_alone(tmp_path):
     path = tmp_path / "a.txt"
-    io.write_atomic(path, "old")
-    io.write_atomic(path, os.fsdecode(b"new \xe9"))
+    files.write_atomic(path, "old")
+    files.write_atomic(path, os.fsdecode(b"new \xe9"))
     assert path.read_text() == "new \\udce9"
     with pytest.raises(UserError, match=r"cannot write .*: No such file or directory"):
-        io.write_atomic(tmp_path / "no" / "a.txt", "x")
+        files.write_atomic(tmp_path / "no" / "a.txt", "x")
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match="Is a directory"):
-        io.write_atomic(tmp_path / "folder", "x")
+        files.write_atomic(tmp_path / "folder", "x")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "folder"]
 
 
@@ -334,22 +334,22 @@ def test_read_json_names_the_file_and_the_fault(tmp_path):
     for content, reason in ((b"{", "Expecting"), (b"[]", "expected a dict, found list"), (b"\xff", "codec")):
         path.write_bytes(content)
         with pytest.raises(UserError, match=f"cannot read {path}: .*{reason}"):
-            io.read_json(path)
+            files.read_json(path)
     path.write_text('{"a": 1}\n{"a": 2}\n')
-    assert io.read_json_lines(path) == [{"a": 1}, {"a": 2}]
-    assert io.read_json_lines(path, 9) == [{"a": 1}]
+    assert files.read_json_lines(path) == [{"a": 1}, {"a": 2}]
+    assert files.read_json_lines(path, 9) == [{"a": 1}]
     with pytest.raises(UserError, match="99 bytes were written, 18 are there"):
-        io.read_json_lines(path, 99)
+        files.read_json_lines(path, 99)
 
 
 def test_pictures_are_turned_about_their_middle():
-    pixels = io.load_picture("example:coffee").pixels
+    pixels = images.load_picture("example:coffee").pixels
     square = pixels[:301, :301]
-    np.testing.assert_array_equal(io.rotate(square, 90), np.rot90(square))
-    np.testing.assert_array_equal(io.rotate(square, 0), square)
-    there_and_back = io.rotate(io.rotate(pixels, 15), -15).astype(float)
+    np.testing.assert_array_equal(images.rotate(square, 90), np.rot90(square))
+    np.testing.assert_array_equal(images.rotate(square, 0), square)
+    there_and_back = images.rotate(images.rotate(pixels, 15), -15).astype(float)
     assert there_and_back.shape == pixels.shape
     inside = np.s_[150:250, 200:400]
     assert np.abs(there_and_back[inside] - pixels[inside]).mean() < 4
-    assert io.rotate(np.full_like(pixels, 200), 30).min() == 200  # nothing comes in from outside
-    assert io.rotate(np.full((1, 5, 3), 7, np.uint8), 45).shape == (1, 5, 3)
+    assert images.rotate(np.full_like(pixels, 200), 30).min() == 200  # nothing comes in from outside
+    assert images.rotate(np.full((1, 5, 3), 7, np.uint8), 45).shape == (1, 5, 3)

@@ -5,8 +5,9 @@ import pytest
 import safetensors.numpy
 from problems import picture
 
-from nstjax import levels, torch_file, vgg, weights
 from nstjax.errors import UserError
+from nstjax.networks import formats, pretrained, torch_file, vgg
+from nstjax.universal import levels
 
 
 @pytest.fixture(scope="module")
@@ -169,16 +170,16 @@ def test_sets_of_levels_that_cannot_be_had(tmp_path):
 
 
 def test_an_encoder_of_ones_own_has_its_decoders_beside_it(tmp_path, mini):
-    encoder, decoders = weights.load("mini"), weights.load_decoders("mini")
-    weights.save(tmp_path / "own.safetensors", encoder)
+    encoder, decoders = pretrained.load("mini"), pretrained.load_decoders("mini")
+    formats.save(tmp_path / "own.safetensors", encoder)
     with pytest.raises(UserError, match=r"own_decoders\.safetensors'?: no such file"):
         levels.load(str(tmp_path / "own.safetensors"))
-    weights.save_decoders(tmp_path / "own_decoders.safetensors", decoders)
+    formats.save_decoders(tmp_path / "own_decoders.safetensors", decoders)
     loaded = levels.load(str(tmp_path / "own.safetensors")).levels[3]
     features = loaded.encode(picture(0, (16, 16)))
     np.testing.assert_array_equal(features, mini[3].encode(picture(0, (16, 16))))
     np.testing.assert_array_equal(loaded.decode(features), mini[3].decode(features))
-    tiny = weights.load("random-tiny")
-    weights.save(tmp_path / "own.safetensors", tiny)
+    tiny = pretrained.load("random-tiny")
+    formats.save(tmp_path / "own.safetensors", tiny)
     with pytest.raises(UserError, match=r"for an encoder of widths .16, 32, .*; that of .* has .4, 6, "):
         levels.load(str(tmp_path / "own.safetensors"))

@@ -7,10 +7,13 @@ import pytest
 from PIL import Image
 from problems import compute_norms, evaluate, picture
 
-from nstjax import experiment, losses, masks, vgg
+from nstjax import losses
 from nstjax.config import default_config, term
 from nstjax.errors import UserError
-from nstjax.objective import Masks, Objective, Term, make_targets, term_weights
+from nstjax.images import labels
+from nstjax.networks import masks, vgg
+from nstjax.optimize.objective import Masks, Objective, Term, make_targets, term_weights
+from nstjax.runs import experiment
 
 TAPS = ("image", "relu1_1", "relu1_2", "pool1", "relu2_1", "relu3_1")
 
@@ -66,7 +69,7 @@ def test_labels_of_a_picture():
     pixels[:, 5:] = (1, 0, 0)
     pixels[:, 4] = (0.5, 0, 0)  # between the two
     pixels[0, 0] = (0.05, 0.05, 0.09)
-    found = masks.label_masks(jnp.asarray(pixels))
+    found = labels.label_masks(jnp.asarray(pixels))
     assert list(found) == ["black", "red"]
     np.testing.assert_array_equal(found["black"][0], [1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
     np.testing.assert_array_equal(found["red"][3], [0, 0, 0, 0, 0, 1, 1, 1, 1, 1])

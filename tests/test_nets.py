@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from oracle import numpy_conv, relative_error
 
-from nstjax import nets, reconstruct, vgg
+from nstjax.networks import vgg
+from nstjax.networks.decoder import LEVELS, Decoder
+from nstjax.training import reconstruction
 
 # Channels of the decoders of Li et al. 2017, "up" where a map is doubled.
 CHANNELS = {
@@ -19,12 +21,12 @@ CHANNELS = {
 
 
 def initial(level, widths):
-    decoder = nets.Decoder(level, widths)
+    decoder = Decoder(level, widths)
     features = jnp.zeros((2, 2, widths[level - 1]))
     return decoder, decoder.init(jax.random.key(level), features)["params"]
 
 
-@pytest.mark.parametrize("level", nets.LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 def test_channels_are_those_of_the_paper(level):
     _, params = initial(level, vgg.WIDTHS)
     expected = [c for c in CHANNELS[level] if c != "up"]
@@ -33,7 +35,7 @@ def test_channels_are_those_of_the_paper(level):
     assert [params[name]["kernel"].shape[3] for name in names] == expected[1:]
 
 
-@pytest.mark.parametrize("level", nets.LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("shape", [(3, 5), (1, 2)])
 def test_a_decoder_agrees_with_numpy(level, shape):
     rng = np.random.default_rng(level)
@@ -60,9 +62,9 @@ def test_a_decoder_agrees_with_numpy(level, shape):
 def test_the_loss_of_a_decoder_that_paints_black_is_the_power_of_the_picture():
     encoder = vgg.make_encoder(vgg.random_params(0, vgg.TINY_WIDTHS), vgg.TORCHVISION, padding="reflect")
     images = np.random.default_rng(0).uniform(size=(2, 16, 16, 3)).astype(np.float32)
-    params = reconstruct.init(jax.random.key(0), 2, vgg.TINY_WIDTHS)
+    params = reconstruction.init(jax.random.key(0), 2, vgg.TINY_WIDTHS)
     assert set(params) == {"conv2_1", "conv1_2", "conv1_1"}
-    found, report = reconstruct.make_loss(encoder, 2, vgg.TINY_WIDTHS, 0.3)(params, images)
+    found, report = reconstruction.make_loss(encoder, 2, vgg.TINY_WIDTHS, 0.3)(params, images)
     pixel = np.mean(images.astype(float) ** 2)
     seen, black = (encoder.apply(encoder.params, x, ("relu2_1",))["relu2_1"] for x in (images, 0 * images))
     feature = np.sum((seen - black) ** 2) / np.sum(np.square(seen))
@@ -72,6 +74,6 @@ def test_the_loss_of_a_decoder_that_paints_black_is_the_power_of_the_picture():
     np.testing.assert_allclose(found, pixel / spread + 0.3 * feature, rtol=1e-4)
     # The last convolution starts at zero, so the others learn from the second step on.
     params["conv1_1"]["kernel"] += 0.1
-    loss = reconstruct.make_loss(encoder, 2, vgg.TINY_WIDTHS, 0.3)
+    loss = reconstruction.make_loss(encoder, 2, vgg.TINY_WIDTHS, 0.3)
     gradient = jax.grad(lambda p: loss(p, images)[0])(params)
     assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))

@@ -16,8 +16,9 @@ from problems import (
     small_problem,
 )
 
-from nstjax import losses, vgg
-from nstjax.objective import Objective, Term, extract, make_targets, term_weights
+from nstjax import losses
+from nstjax.networks import vgg
+from nstjax.optimize.objective import Objective, Term, extract, make_targets, term_weights
 
 
 def test_gradient_of_the_whole_objective_is_that_of_finite_differences():

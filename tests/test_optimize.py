@@ -8,8 +8,8 @@ import pytest
 from problems import TERMS, evaluate, evaluate_gradient, small_problem
 
 from nstjax import losses, optimize
-from nstjax.objective import Term
-from nstjax.optimize import Plan
+from nstjax.optimize.loop import Plan
+from nstjax.optimize.objective import Term
 
 
 def minimise(plan, steps, rate=0.05, length=None, **kwargs):

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 from PIL import Image
 
-from nstjax import page
+from nstjax.sweeps import page
 
 ODD = """a "quoted" <b>ö</b> & 'c'"""
 EVIL = "</script><script>evil()</script><!-- <script>"

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from skimage.color import rgb2hsv
 
-import paintings
-from paintings import __main__ as command
-from paintings import canvas
+from tools import paintings
+from tools.paintings import __main__ as command
+from tools.paintings import canvas
 
 HANDS = tuple(command.PICTURES)
 SIZE = 64

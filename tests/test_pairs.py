@@ -9,8 +9,8 @@ from rows import features, flat
 from rows.pairs import mrf, remd
 
 from nstjax import losses
-from nstjax.losses import pairs
-from nstjax.points import Points, draw
+from nstjax.ops import pairwise
+from nstjax.ops.samples import Samples, draw
 
 FULL = {
     "mmd_gaussian": losses.mmd_gaussian(),
@@ -68,7 +68,7 @@ def test_the_size_of_blocks_does_not_matter(name, monkeypatch):
         return jax.jit(jax.value_and_grad(lambda x: rows.value(FULL[name], x, s)))(x)
 
     whole = both(x)
-    monkeypatch.setattr(pairs, "ENTRIES", 100)  # 2 or 3 rows a block, some left over
+    monkeypatch.setattr(pairwise, "ENTRIES", 100)  # 2 or 3 rows a block, some left over
     for ours, theirs in zip(both(x), whole, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -290,16 +290,16 @@ def test_samples_lie_in_the_mask_and_estimate_the_whole(name):
 
 def test_draws_are_distinct_and_in_proportion_to_weights():
     values = jnp.arange(10.0)[:, None]
-    plain = draw(Points(values, None), 4, jax.random.key(0))
+    plain = draw(Samples(values, None), 4, jax.random.key(0))
     assert len(set(np.ravel(plain.values))) == 4 and plain.weights is None
-    ones = draw(Points(values, jnp.ones(10)), 4, jax.random.key(0))
+    ones = draw(Samples(values, jnp.ones(10)), 4, jax.random.key(0))
     assert np.array_equal(plain.values, ones.values)
     weights = jnp.array([0.0, 1, 1, 1, 1, 2, 0, 0, 0, 0])
     keys = jax.random.split(jax.random.key(1), 6000)
-    first = jax.vmap(lambda k: draw(Points(values, weights), 1, k).values[0, 0])(keys)
+    first = jax.vmap(lambda k: draw(Samples(values, weights), 1, k).values[0, 0])(keys)
     share = np.bincount(np.asarray(first, int), minlength=10) / 6000
     np.testing.assert_allclose(share, weights / 6, atol=0.025)
-    few = draw(Points(values, weights), 7, jax.random.key(2))
+    few = draw(Samples(values, weights), 7, jax.random.key(2))
     assert (
         sorted(np.ravel(few.values)[np.asarray(few.weights) > 0]) == [1, 2, 3, 4, 5]
         and few.weights.max() == 1

@@ -10,9 +10,10 @@ from problems import picture
 from rows.pairs import cosine as cosines
 from rows.pairs import moment_loss, mrf, palette, remd, self_similarity
 
-from nstjax import losses, presets, terms
-from nstjax.objective import Objective, make_targets, term_weights
-from nstjax.vgg import TAPS, WIDTHS
+from nstjax import losses, presets
+from nstjax.networks.vgg import TAPS, WIDTHS
+from nstjax.optimize.objective import Objective, make_targets, term_weights
+from nstjax.runs import terms
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 ALL = [

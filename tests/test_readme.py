@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from nstjax import io, losses, weights
+from nstjax import images, losses
+from nstjax.networks import pretrained
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -22,9 +23,9 @@ def test_configs_pictures_weights_and_files_exist():
         p.stem for p in (ROOT / "configs").glob("*.py")
     }
     examples = README.split("`example:NAME`")[1].split("![")[0]
-    assert set(re.findall(r"`(\w+)`", examples)) == set(io.example_names())
+    assert set(re.findall(r"`(\w+)`", examples)) == set(images.example_names())
     sets = README.split("| `--config.weights=`")[1].split("Preprocessing belongs")[0]
-    assert all(f"`{name}`" in sets for name in weights.NAMES)
+    assert all(f"`{name}`" in sets for name in pretrained.NAMES)
     for path in re.findall(r"\]\(([^)#]+)\)|`((?:docs|nstjax|tests)/[\w./]+)`", README):
         assert (ROOT / "".join(path)).exists(), path
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import results, sheet, sweep, sweepreport
 from nstjax.config import term
 from nstjax.errors import UserError
+from nstjax.images import sheet
+from nstjax.sweeps import design, results
+from nstjax.sweeps import report as sweepreport
 
 LOSSES = {
     loss: {"terms.style": term(loss, ("relu1_1",))} for loss in ("gram", "cmd", "histogram", "sliced & co")
@@ -19,9 +21,9 @@ PAIRS = (("example:coffee", "a/one.jpg"), ("example:chelsea", "two.png"))
 
 
 def plan():
-    points = sweep.product(sweep.factor("loss", LOSSES), sweep.pairs(PAIRS), sweep.factor("seed", (0, 1)))
-    planned = sweep.Sweep(points, {"loss": "gram"}, ("pair", "seed"))
-    return sweep.plan(planned, "a sweep", "python -m experiments.sweep --config=x.py")
+    points = design.product(design.factor("loss", LOSSES), design.pairs(PAIRS), design.factor("seed", (0, 1)))
+    planned = design.Sweep(points, {"loss": "gram"}, ("pair", "seed"))
+    return design.plan(planned, "a sweep", "python -m experiments.sweep --config=x.py")
 
 
 def share(loss, of, seed):
@@ -72,7 +74,7 @@ def test_a_plan_says_what_is_compared():
     ]
     assert made["factors"][1]["labels"] == ["coffee+one", "chelsea+two"] and len(made["points"]) == 16
     with pytest.raises(UserError, match="two pairs of pictures are called a\\+b; rename a file"):
-        sweep.pairs([("x/a.png", "b.jpg"), ("y/a.png", "b.jpg")])
+        design.pairs([("x/a.png", "b.jpg"), ("y/a.png", "b.jpg")])
 
 
 def test_the_matrix_is_the_geometric_mean_over_repeats(workdir):

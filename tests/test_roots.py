@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from nstjax.transforms.roots import inverse_root, newton_schulz, root
+from nstjax.ops.roots import inverse_root, newton_schulz, root
 
 
 def matrix(eigenvalues, seed=0):

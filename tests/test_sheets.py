@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import io
+from nstjax import images
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--config.weights=random-tiny", "--config.size=16"]
@@ -45,10 +45,10 @@ def test_seeds_are_compared(tmp_path):
         json.loads((tmp_path / f"histogram=true_{s}" / "config.json").read_text())["seed"] for s in (0, 1)
     ]
     assert seeds == [0, 1]
-    style = io.load_picture("example:brushwork").pixels
-    style = io.resize(style, *io.fit_size(*style.shape[:2], 16))
+    style = images.load_picture("example:brushwork").pixels
+    style = images.resize(style, *images.fit_size(*style.shape[:2], 16))
     made = [
-        io.load_picture(str(tmp_path / f"histogram=false_{s}" / "image.png")).pixels / 255 for s in (0, 1)
+        images.load_picture(str(tmp_path / f"histogram=false_{s}" / "image.png")).pixels / 255 for s in (0, 1)
     ]
     means = np.stack([picture.mean((0, 1)) for picture in made]) / np.sqrt(style.var((0, 1)).mean())
     spread = np.sqrt(np.mean((means - means.mean(0)) ** 2))

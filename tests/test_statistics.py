@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from nstjax.statistics import _t_quantile, paired
+from nstjax.sweeps.effects import _t_quantile, paired
 
 OURS = {("a", 0): 3.0, ("a", 1): 5.0, ("b", 0): 10.0, ("b", 1): 14.0}
 THEIRS = {("a", 0): 1.0, ("a", 1): 2.0, ("b", 0): 6.0, ("b", 1): 8.0}

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import kinds, presets, run, runfolder, sweep, sweeprun
+from nstjax import presets
 from nstjax.config import default_config, term
 from nstjax.errors import UserError
+from nstjax.runs import folder, run
+from nstjax.sweeps import design, kinds
+from nstjax.sweeps import run as sweeprun
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,8 +34,8 @@ def config():
 
 
 def two_by_two():
-    points = sweep.product(sweep.factor("terms.style.weight", (1.0, 30.0)), sweep.factor("seed", (0, 1)))
-    return sweep.Sweep(points, baseline={"terms.style.weight": "1.0"}, repeats=("seed",))
+    points = design.product(design.factor("terms.style.weight", (1.0, 30.0)), design.factor("seed", (0, 1)))
+    return design.Sweep(points, baseline={"terms.style.weight": "1.0"}, repeats=("seed",))
 
 
 def run_points(configs, workdir, **options):
@@ -40,35 +43,35 @@ def run_points(configs, workdir, **options):
 
 
 def test_points_combine():
-    weights, seeds = sweep.factor("terms.style.weight", (1.0, 2.0)), sweep.factor("seed", (0, 1))
-    names = [sweep.name(point) for point in sweep.product(weights, seeds)]
+    weights, seeds = design.factor("terms.style.weight", (1.0, 2.0)), design.factor("seed", (0, 1))
+    names = [design.name(point) for point in design.product(weights, seeds)]
     assert names == ["weight=1.0,seed=0", "weight=1.0,seed=1", "weight=2.0,seed=0", "weight=2.0,seed=1"]
-    assert [sweep.name(p) for p in sweep.zipped(weights, seeds)] == [names[0], names[3]]
-    alone = sweep.chained(sweep.fixed("seed", 3), weights)
-    assert [sweep.name(p) for p in alone] == ["seed=3", "weight=1.0", "weight=2.0"]
-    losses = sweep.factor("loss", {"a b/c": {"terms.style": term("cmd", "relu1_1")}})
-    assert sweep.name(losses[0]) == "loss=a_b_c"
+    assert [design.name(p) for p in design.zipped(weights, seeds)] == [names[0], names[3]]
+    alone = design.chained(design.fixed("seed", 3), weights)
+    assert [design.name(p) for p in alone] == ["seed=3", "weight=1.0", "weight=2.0"]
+    losses = design.factor("loss", {"a b/c": {"terms.style": term("cmd", "relu1_1")}})
+    assert design.name(losses[0]) == "loss=a_b_c"
     with pytest.raises(UserError, match="zipped takes as many points of each; got 2, 1"):
-        sweep.zipped(weights, losses)
+        design.zipped(weights, losses)
     with pytest.raises(UserError, match="'seed' is set by two factors"):
-        sweep.product(seeds, seeds)
+        design.product(seeds, seeds)
 
 
 def test_points_are_configs():
     plain = {"terms.style.weight": 3.0}
     losses = {"gram": plain, "cmd": {"terms.style": term("cmd", ("relu1_1",)), "terms.content": None}}
     losses["tv"] = plain | {"terms.tv": term("tv_corner", "image", reference="content")}
-    planned = sweep.Sweep(sweep.factor("loss", losses), {"loss": "gram"})
-    made = sweep.configs(config(), planned)
+    planned = design.Sweep(design.factor("loss", losses), {"loss": "gram"})
+    made = design.configs(config(), planned)
     assert made["loss=cmd"].terms.style.taps == ("relu1_1",) and "content" not in made["loss=cmd"].terms
     assert made["loss=tv"].terms.tv.loss == "tv_corner" and "tv" not in made["loss=gram"].terms
-    weights = sweep.factor("terms.style.weight", (1.0, 2.0))
-    both = sweep.Sweep(
-        sweep.product(sweep.factor("loss", losses), weights), {"loss": "gram", "terms.style.weight": "1.0"}
+    weights = design.factor("terms.style.weight", (1.0, 2.0))
+    both = design.Sweep(
+        design.product(design.factor("loss", losses), weights), {"loss": "gram", "terms.style.weight": "1.0"}
     )
-    assert [c.terms.style.weight for c in sweep.configs(config(), both).values()] == [1.0, 2.0] * 3
-    rates = sweep.Sweep(sweep.factor("learning_rate", (None, 0.5)), {"learning_rate": "None"})
-    assert [c.learning_rate for c in sweep.configs(config(), rates).values()] == [None, 0.5]
+    assert [c.terms.style.weight for c in design.configs(config(), both).values()] == [1.0, 2.0] * 3
+    rates = design.Sweep(design.factor("learning_rate", (None, 0.5)), {"learning_rate": "None"})
+    assert [c.learning_rate for c in design.configs(config(), rates).values()] == [None, 0.5]
     assert config().terms.style.loss == "gram" and made["loss=gram"].is_locked
 
 
@@ -84,30 +87,30 @@ def test_points_are_configs():
     ],
 )
 def test_what_is_wrong_with_points_is_said_before_anything_runs(factor, values, message):
-    points = sweep.factor(factor, values)
+    points = design.factor(factor, values)
     baseline = "8" if factor == "size" else next(iter(points[0].values()))
     with pytest.raises(UserError, match=message):
-        sweep.configs(config(), sweep.Sweep(points, {factor: baseline}))
+        design.configs(config(), design.Sweep(points, {factor: baseline}))
 
 
 def test_points_are_compared_at_the_same_repeats_or_refused():
-    seeds, sizes = sweep.factor("seed", (0, 1)), sweep.factor("size", (16, 32))
+    seeds, sizes = design.factor("seed", (0, 1)), design.factor("size", (16, 32))
     with pytest.raises(UserError, match=r"sets 'size', which the sweep names neither in baseline nor in rep"):
-        sweep.configs(config(), sweep.Sweep(sweep.product(seeds, sizes), {"seed": "0"}))
-    lame = [*sweep.product(seeds, sizes[:1]), *sweep.product(seeds[:1], sizes[1:])]
+        design.configs(config(), design.Sweep(design.product(seeds, sizes), {"seed": "0"}))
+    lame = [*design.product(seeds, sizes[:1]), *design.product(seeds[:1], sizes[1:])]
     with pytest.raises(UserError, match=r"the point seed=1,size=16 has no baseline at the same seed"):
-        sweep.configs(config(), sweep.Sweep(lame, {"size": "32"}, ("seed",)))
+        design.configs(config(), design.Sweep(lame, {"size": "32"}, ("seed",)))
     with pytest.raises(UserError, match="the point seed=0 does not set 'size'"):
-        sweep.configs(config(), sweep.Sweep(sweep.chained(seeds, sizes), {"size": "16"}, ("seed",)))
+        design.configs(config(), design.Sweep(design.chained(seeds, sizes), {"size": "16"}, ("seed",)))
     with pytest.raises(UserError, match="the sweep has no points"):
-        sweep.configs(config(), sweep.Sweep([], {}))
+        design.configs(config(), design.Sweep([], {}))
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """The folder of a finished sweep."""
     workdir = tmp_path_factory.mktemp("sweep")
-    stand = run_points(sweep.configs(config(), two_by_two()), workdir, command="this")
+    stand = run_points(design.configs(config(), two_by_two()), workdir, command="this")
     assert len(stand.finished) == 4 and not stand.failed and not (workdir / "unfinished").exists()
     return workdir
 
@@ -117,7 +120,7 @@ def pixels(folder):
 
 
 def test_points_run_together_are_runs_of_their_own(done, tmp_path):
-    for name, point in sweep.configs(config(), two_by_two()).items():
+    for name, point in design.configs(config(), two_by_two()).items():
         run.stylize(point, tmp_path / name)
         alone, together = tmp_path / name, done / "points" / name
         assert {p.name for p in together.iterdir()} == {p.name for p in alone.iterdir()} - {
@@ -141,12 +144,12 @@ def test_points_run_together_are_runs_of_their_own(done, tmp_path):
 
 def test_weights_seeds_and_rates_compile_once(tmp_path, compilations):
     def count(weights):
-        points = sweep.product(
-            sweep.factor("terms.style.weight", weights), sweep.factor("learning_rate", (0.01, 0.02))
+        points = design.product(
+            design.factor("terms.style.weight", weights), design.factor("learning_rate", (0.01, 0.02))
         )
-        planned = sweep.Sweep(points, {"terms.style.weight": str(weights[0]), "learning_rate": "0.01"})
+        planned = design.Sweep(points, {"terms.style.weight": str(weights[0]), "learning_rate": "0.01"})
         with compilations() as seen:
-            run_points(sweep.configs(config(), planned), tmp_path / str(weights[0]))
+            run_points(design.configs(config(), planned), tmp_path / str(weights[0]))
         return len(seen)
 
     count((1.0, 2.0))
@@ -161,28 +164,28 @@ def test_finished_points_are_not_run_again_and_others_join(done, monkeypatch):
         sweeprun, "_run_batch", lambda points, *rest: (ran.append([*points]), batch(points, *rest))
     )
     planned = two_by_two()
-    more = sweep.product(sweep.factor("terms.style.weight", (7.0,)), sweep.factor("seed", (0, 1)))
-    planned = sweep.Sweep([*planned.points, *more], planned.baseline, planned.repeats)
-    run_points(sweep.configs(config(), planned), done, at_most=1)
+    more = design.product(design.factor("terms.style.weight", (7.0,)), design.factor("seed", (0, 1)))
+    planned = design.Sweep([*planned.points, *more], planned.baseline, planned.repeats)
+    run_points(design.configs(config(), planned), done, at_most=1)
     assert ran == [["weight=7.0,seed=0"], ["weight=7.0,seed=1"]]
     assert before == {p: p.stat().st_mtime_ns for p in before}
     other = config().copy_and_resolve_references()
     other.unlock()
     other.steps = 2
     with pytest.raises(UserError, match=r"weight=1\.0,seed=0 holds a point with another config"):
-        run_points(sweep.configs(other, planned), done)
+        run_points(design.configs(other, planned), done)
 
 
 def test_a_point_that_fails_leaves_the_others_alone(tmp_path):
-    planned = sweep.Sweep(sweep.factor("learning_rate", (0.01, 1e38)), {"learning_rate": "0.01"})
+    planned = design.Sweep(design.factor("learning_rate", (0.01, 1e38)), {"learning_rate": "0.01"})
     wild = config().copy_and_resolve_references()
     wild.unlock()
     wild.project = False
-    stand = run_points(sweep.configs(wild, planned), tmp_path)
+    stand = run_points(design.configs(wild, planned), tmp_path)
     assert stand.finished == ("learning_rate=0.01",)
     assert stand.failed["learning_rate=1e+38"].startswith("stopped at step 1: ")
     assert (tmp_path / "points" / "learning_rate=1e+38" / "last_good.png").exists()
-    assert run_points(sweep.configs(wild, planned), tmp_path) == stand
+    assert run_points(design.configs(wild, planned), tmp_path) == stand
 
 
 def test_too_little_memory_for_many_is_tried_with_fewer(tmp_path, monkeypatch):
@@ -195,7 +198,7 @@ def test_too_little_memory_for_many_is_tried_with_fewer(tmp_path, monkeypatch):
         return together(lanes, folder)
 
     monkeypatch.setattr(kinds, "OPTIMISED", kinds.OPTIMISED._replace(run=small))
-    stand = run_points(sweep.configs(config(), two_by_two()), tmp_path)
+    stand = run_points(design.configs(config(), two_by_two()), tmp_path)
     assert tried == [4, 2, 1, 1, 2, 1, 1] and len(stand.finished) == 4
 
 
@@ -204,13 +207,13 @@ def test_programs_of_many_structures_are_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(sweeprun, "_KEPT", 1)
     monkeypatch.setattr(sweeprun, "_run_batch", lambda *of: (ran.append("batch"), batch(*of))[1])
     monkeypatch.setattr(sweeprun.jax, "clear_caches", lambda: ran.append("cleared"))
-    poolings = sweep.factor("pooling", ["max", "average"])
-    planned = sweep.Sweep(
-        points=sweep.product(poolings, sweep.factor("seed", range(2))),
+    poolings = design.factor("pooling", ["max", "average"])
+    planned = design.Sweep(
+        points=design.product(poolings, design.factor("seed", range(2))),
         baseline={"pooling": "max"},
         repeats=("seed",),
     )
-    run_points(sweep.configs(config(), planned), tmp_path, at_most=1)
+    run_points(design.configs(config(), planned), tmp_path, at_most=1)
     assert ran == ["batch", "batch", "cleared", "batch", "batch"]
 
 
@@ -313,7 +316,7 @@ def test_one_point_alone_by_its_name(by_one_device, tmp_path):
 
 
 def test_a_sweep_in_use_and_another_sweep_are_refused(by_one_device, tmp_path):
-    with contextlib.closing(runfolder.hold(tmp_path)):
+    with contextlib.closing(folder.hold(tmp_path)):
         _, err = (process := driver(tmp_path)).communicate(timeout=300)
     assert process.returncode == 2 and f"{tmp_path} is in use by another run" in err
     plan = json.loads((by_one_device / "sweep.json").read_text())

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from small import tiny_levels
 
-from nstjax import io, levels, moments, tiled, transforms, universal
+from nstjax import images, transforms, universal
+from nstjax.ops import moments
+from nstjax.universal import levels, tiled
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_window_by_window_is_all_at_once(tiny, transform):
         known = [tiled.statistics(order, transform, style, tile=tile) for style in styles]
         regions = [universal.Region(known[0], left), universal.Region(known[1], 1 - left)]
         options = {"alpha": (0.9, 0.5), "passes": 2}
-        made.append(np.asarray(tiled.stylise(order, transform, content, regions, tile=tile, **options)))
+        made.append(np.asarray(tiled.stylize(order, transform, content, regions, tile=tile, **options)))
     assert made[0].shape == (90, 151, 3) and np.abs(made[0] - content).max() > 0.1
     np.testing.assert_allclose(made[1], made[0], atol=2e-3 * np.abs(made[0]).max())
 
@@ -76,13 +78,13 @@ def test_window_by_window_is_all_at_once(tiny, transform):
 def test_five_levels_of_mini_window_by_window_are_all_at_once():
     loaded = levels.load("mini").levels
     order, made = [loaded[n] for n in (5, 4, 3, 2, 1)], []
-    content, painting = (io.load_picture(f"example:{name}").pixels for name in ("coffee", "brushwork"))
-    content, painting = io.resize(content, 430, 645), io.resize(painting, 400, 480)
+    content, painting = (images.load_picture(f"example:{name}").pixels for name in ("coffee", "brushwork"))
+    content, painting = images.resize(content, 430, 645), images.resize(painting, 400, 480)
     for tile in (None, 432):
         known = tiled.statistics(order, transforms.wct(), painting, tile=tile)
         regions = [universal.Region(known)]
         made.append(
-            np.asarray(tiled.stylise(order, transforms.wct(), content, regions, alpha=0.6, tile=tile))
+            np.asarray(tiled.stylize(order, transforms.wct(), content, regions, alpha=0.6, tile=tile))
         )
     assert np.abs(made[0] - content).max() > 0.1
     np.testing.assert_allclose(*made, atol=2 / 255, rtol=0)
@@ -91,7 +93,7 @@ def test_five_levels_of_mini_window_by_window_are_all_at_once():
 def test_pictures_that_fit_are_done_at_once_and_others_need_parts(tiny):
     order, content = [tiny[3]], picture(64, 40)
     known = tiled.statistics(order, transforms.histogram(), content, tile=64)
-    tiled.stylise(order, transforms.histogram(), content, [universal.Region(known)], tile=64)
+    tiled.stylize(order, transforms.histogram(), content, [universal.Region(known)], tile=64)
     with pytest.raises(ValueError, match="the transform must see all of a picture"):
         tiled.statistics(order, transforms.histogram(), picture(65, 40), tile=64)
     for tile in (60, 66):

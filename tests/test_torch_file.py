@@ -19,9 +19,9 @@ from checkpoints import (
     write_zip,
 )
 
-from nstjax import torch_file
 from nstjax.errors import UserError, nearest
-from nstjax.torch_file import read_state_dict
+from nstjax.networks import torch_file
+from nstjax.networks.torch_file import read_state_dict
 
 
 @WRITERS

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from checkpoints import LEGACY_HEADER, WRITERS, Call, refusal, write_legacy
 
-from nstjax import torch_file
+from nstjax.networks import torch_file
 
 HOSTILE = {
     "posix.system": lambda torch, mark: Call(os.system, f"touch {mark}"),

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nstjax import train
 from nstjax.errors import NotFiniteError
-from nstjax.runfolder import RunFolder
+from nstjax.runs.folder import RunFolder
+from nstjax.training import loop
 
 PROVENANCE = {"inputs": {}}
 
@@ -27,11 +27,11 @@ def batches(seed=0):
 
 def fit(path, data=None, steps=20, learning_rate=0.1):
     with RunFolder(path, {}, PROVENANCE) as folder:
-        trained = train.train(
+        trained = loop.train(
             folder,
             loss,
             {"w": jnp.zeros((3, 1))},
-            train.adam(learning_rate, steps),
+            loop.adam(learning_rate, steps),
             batches() if data is None else data,
             steps=steps,
             log_every=3,
@@ -62,7 +62,7 @@ def test_muon_moves_kernels_as_matrices_and_biases_at_a_tenth_of_the_rate():
     gradient = rng.normal(size=(72, 4)) * np.array([1, 0.3, 0.1, 0.03])
     gradient = {"kernel": gradient.reshape(3, 3, 8, 4), "bias": np.array([1.0, -2.0, 3.0, 4.0])}
     gradient = jax.tree.map(lambda g: g.astype(np.float32), gradient)
-    optimizer = train.muon(0.01, 1000)
+    optimizer = loop.muon(0.01, 1000)
     state = optimizer.init(params)
     for _ in range(21):  # the warm-up
         update, state = optimizer.update(gradient, state, params)

@@ -11,28 +11,33 @@ import jax
 import numpy as np
 import pytest
 
-from nstjax import io, nets, vgg, weights
+from nstjax import images
 from nstjax.errors import UserError
+from nstjax.networks import formats, pretrained, vgg
+from nstjax.networks.decoder import LEVELS, Decoder
+from nstjax.networks.normalise import mean_activations
 
 ROOT = Path(__file__).parents[1]
 TRAINED = ROOT / "nstjax" / "trained"
 USE = """
 import nstjax, jax, numpy
 from nstjax import vgg, weights
-loaded = weights.load("mini")
+loaded = pretrained.load("mini")
 encoder = vgg.make_encoder(loaded.params, loaded.preprocessing)
 features = encoder.apply(encoder.params, numpy.full((32, 32, 3), 0.5, "float32"), ("relu5_1",))
-print(nstjax.__file__, features["relu5_1"].shape, len(weights.load_decoders("mini").params))
+print(nstjax.__file__, features["relu5_1"].shape, len(pretrained.load_decoders("mini").params))
 """
 
 
 def test_they_are_small_and_what_the_table_of_hashes_says():
     files = {path.name: path.read_bytes() for path in TRAINED.iterdir()}
-    digests = {f"{name}.safetensors": digest for name, digest in weights.SHIPPED.items()}
-    digests |= {f"{name}_decoders.safetensors": digest for name, digest in weights.SHIPPED_DECODERS.items()}
+    digests = {f"{name}.safetensors": digest for name, digest in pretrained.SHIPPED.items()}
+    digests |= {
+        f"{name}_decoders.safetensors": digest for name, digest in pretrained.SHIPPED_DECODERS.items()
+    }
     assert {name: hashlib.sha256(data).hexdigest() for name, data in files.items()} == digests
     assert sum(map(len, files.values())) < 6e6
-    for about in (weights.load("mini").about, weights.load_decoders("mini").about):
+    for about in (pretrained.load("mini").about, pretrained.load_decoders("mini").about):
         assert "experiments.distill" in about["recipe"] and "Simonyan" in about["attribution"]
 
 
@@ -83,18 +88,18 @@ def test_a_damaged_package_is_one_line(what, tmp_path, monkeypatch):
         (tmp_path / "trained" / path.name).write_bytes(
             {"a bit": data, "the end": data[:-100], "everything": b""}[what]
         )
-    monkeypatch.setattr(weights.importlib.resources, "files", lambda package: tmp_path)
-    for load in (weights.load, weights.load_decoders):
+    monkeypatch.setattr(pretrained.importlib.resources, "files", lambda package: tmp_path)
+    for load in (pretrained.load, pretrained.load_decoders):
         with pytest.raises(UserError, match=r"of the installed package is damaged.*install nstjax again"):
             load("mini")
     shutil.rmtree(tmp_path / "trained")
     with pytest.raises(UserError, match="is not in the installed package; install nstjax again"):
-        weights.load("mini")
+        pretrained.load("mini")
 
 
 def test_every_style_layer_has_a_mean_activation_of_one():
-    loaded = weights.load("mini")
-    means = weights.mean_activations(loaded, io.calibration_images(), pooling="max", padding="zero")
+    loaded = pretrained.load("mini")
+    means = mean_activations(loaded, images.calibration_images(), pooling="max", padding="zero")
     assert list(means)[-1] == "conv5_1"
     for conv in ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1"):
         assert abs(means[conv].mean() - 1) < 0.05, conv  # half precision in the file, thirteen layers deep
@@ -102,15 +107,15 @@ def test_every_style_layer_has_a_mean_activation_of_one():
 
 
 def test_decoders_rebuild_a_photograph_better_the_shallower_they_are():
-    loaded, decoders = weights.load("mini"), weights.load_decoders("mini")
+    loaded, decoders = pretrained.load("mini"), pretrained.load_decoders("mini")
     encoder = vgg.make_encoder(loaded.params, loaded.preprocessing, padding="reflect")
-    picture = io.resize_to_cover(io.load_picture("example:coffee").pixels, 128, 192)
-    taps = tuple(f"relu{level}_1" for level in nets.LEVELS)
+    picture = images.resize_to_cover(images.load_picture("example:coffee").pixels, 128, 192)
+    taps = tuple(f"relu{level}_1" for level in LEVELS)
     features = encoder.apply(encoder.params, picture, taps)
     errors = []
-    for level, tap in zip(nets.LEVELS, taps, strict=True):
+    for level, tap in zip(LEVELS, taps, strict=True):
         params = {"params": decoders.params[f"decoder{level}"]}
-        decoded = jax.jit(nets.Decoder(level, decoders.widths).apply)(params, features[tap])
+        decoded = jax.jit(Decoder(level, decoders.widths).apply)(params, features[tap])
         assert decoded.shape == picture.shape
         errors.append(-10 * np.log10(np.mean((np.asarray(decoded) - picture) ** 2)))
     assert errors == sorted(errors, reverse=True)
@@ -119,25 +124,25 @@ def test_decoders_rebuild_a_photograph_better_the_shallower_they_are():
 
 def test_decoders_that_are_none_are_one_line(tmp_path):
     with pytest.raises(UserError, match="decoders 'mimi': no such file or weight set with decoders; did"):
-        weights.load_decoders("mimi")
-    tiny = weights.load("random-tiny")
-    weights.save(tmp_path / "encoder.safetensors", tiny)
+        pretrained.load_decoders("mimi")
+    tiny = pretrained.load("random-tiny")
+    formats.save(tmp_path / "encoder.safetensors", tiny)
     with pytest.raises(UserError, match=r"encoder\.safetensors: the file holds no decoders"):
-        weights.load_decoders(tmp_path / "encoder.safetensors")
-    shipped = weights.load_decoders("mini")
-    weights.save_decoders(tmp_path / "mine.safetensors", shipped)
-    back = weights.load_decoders(tmp_path / "mine.safetensors")
+        pretrained.load_decoders(tmp_path / "encoder.safetensors")
+    shipped = pretrained.load_decoders("mini")
+    formats.save_decoders(tmp_path / "mine.safetensors", shipped)
+    back = pretrained.load_decoders(tmp_path / "mine.safetensors")
     assert jax.tree.all(jax.tree.map(np.array_equal, back.params, shipped.params))
     assert (back.widths, back.about) == (shipped.widths, shipped.about)
     with pytest.raises(UserError, match="states its preprocessing"):
-        weights.load(str(tmp_path / "mine.safetensors"))
+        pretrained.load(str(tmp_path / "mine.safetensors"))
     del shipped.params["decoder3"]["conv2_2"]["bias"]
-    weights.save_decoders(tmp_path / "less.safetensors", shipped)
+    formats.save_decoders(tmp_path / "less.safetensors", shipped)
     with pytest.raises(UserError, match=r"array 'decoder3/conv2_2/bias' is missing, expected shape \(32,\)"):
-        weights.load_decoders(tmp_path / "less.safetensors")
+        pretrained.load_decoders(tmp_path / "less.safetensors")
     big = {"conv1_1": {"kernel": np.full((3, 3, 3, 4), 1e6), "bias": np.zeros(4)}}
     with pytest.raises(UserError, match="'conv1_1/kernel' has values that are not finite as float16"):
-        weights.save(
-            tmp_path / "big.safetensors", weights.Weights(big, tiny.preprocessing, ""), dtype="float16"
+        formats.save(
+            tmp_path / "big.safetensors", formats.Weights(big, tiny.preprocessing, ""), dtype="float16"
         )
     assert not (tmp_path / "big.safetensors").exists()

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from problems import picture
 
-from nstjax import experiment, losses, run, terms, transforms, vgg
+from nstjax import losses, transforms
 from nstjax.config import default_config, smoke, term
 from nstjax.errors import UserError
-from nstjax.objective import Objective, Term, extract, make_targets, term_weights
+from nstjax.networks import vgg
+from nstjax.optimize.objective import Objective, Term, extract, make_targets, term_weights
+from nstjax.runs import experiment, run, terms
 
 TAPS = ("relu1_1", "relu2_1")
 

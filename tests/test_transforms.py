@@ -11,8 +11,8 @@ import pytest
 from rows import features, flat
 
 from nstjax import transforms
-from nstjax.transforms.colour import METHODS, YUV, from_yuv, to_yuv
-from nstjax.transforms.wct import CONVENTIONS
+from nstjax.transforms._colour import METHODS, YUV, from_yuv, to_yuv
+from nstjax.transforms._wct import CONVENTIONS
 
 
 class Row(NamedTuple):

@@ -8,7 +8,7 @@ from rows import features, value
 from rows.transport import transport
 
 from nstjax import losses
-from nstjax.points import argsort
+from nstjax.ops.samples import argsort
 
 
 def test_transport_by_hand():

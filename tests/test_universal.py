@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from small import tiny_levels
 
-from nstjax import io, levels, transforms, universal
+from nstjax import images, transforms, universal
+from nstjax.universal import levels
 
 WCT = transforms.wct()
 DOWN = (5, 4, 3, 2, 1)
@@ -42,7 +43,7 @@ def tiny():
 
 def apply(order, content, style, transform=WCT, **options):
     known = universal.statistics(order, transform, style)
-    return np.asarray(universal.stylise(order, transform, content, [universal.Region(known)], **options))
+    return np.asarray(universal.stylize(order, transform, content, [universal.Region(known)], **options))
 
 
 def psnr(image, expected):
@@ -65,7 +66,7 @@ def test_the_published_chain_agrees_with_pytorch(shared, names, alpha):
     from experiments import peers_universal as peers
 
     content, style = (
-        io.resize_to_cover(io.load_picture(str(shared / "images" / f"{name}.jpg")).pixels, *size)
+        images.resize_to_cover(images.load_picture(str(shared / "images" / f"{name}.jpg")).pixels, *size)
         for name, size in zip(names, ((80, 96), (96, 112)), strict=True)
     )
     expected = peers.make_chain(shared / "weights", DOWN, alpha)(content, style)
@@ -215,7 +216,7 @@ def test_outside_of_a_region_there_is_nothing_of_its_style(tiny):
         assert np.abs(moved[:, :edge] - x[:, :edge]).max() > 1e-2
         inside = WCT.apply(x[:, :edge], known[i])  # by the statistics of the region alone
         np.testing.assert_allclose(moved[:, :edge], inside, atol=1e-2 * np.abs(inside).max())
-    image = universal.stylise(order, WCT, content, [universal.Region(known, left)])
+    image = universal.stylize(order, WCT, content, [universal.Region(known, left)])
     plain = apply(order, content, style, alpha=0.0)
     # As far as networks see: 24 + 20 pixels at level 3, 2 at level 1.
     np.testing.assert_allclose(image[:, 90:], plain[:, 90:], atol=1e-5)
@@ -235,7 +236,7 @@ def test_two_regions_have_two_styles(tiny):
         np.testing.assert_allclose(both[:, :edge], first[:, :edge], atol=1e-5)
         np.testing.assert_allclose(both[:, edge:], second[:, edge:], atol=1e-5)
     none = universal.Region([known[0]], np.zeros((32, 48), np.float32))
-    image = universal.stylise([level], WCT, content, [none])
+    image = universal.stylize([level], WCT, content, [none])
     np.testing.assert_allclose(image, decode(level, encode(level, content)), atol=1e-5)
 
 
@@ -259,11 +260,11 @@ def test_styles_are_interpolated(tiny, name):
     content, a, b = picture(32, 48), picture(40, 32, 1), picture(32, 32, 2)
     known = [universal.statistics(order, transform, s) for s in (a, b)]
     first, second = (
-        universal.stylise(order, transform, content, [universal.Region(k)], alpha=0.9) for k in known
+        universal.stylize(order, transform, content, [universal.Region(k)], alpha=0.9) for k in known
     )
     for portions, expected in (((1.0, 0.0), first), ((0.0, 1.0), second)):
         blended = universal.Region(universal.blend(transform, known, portions))
-        image = universal.stylise(order, transform, content, [blended], alpha=0.9)
+        image = universal.stylize(order, transform, content, [blended], alpha=0.9)
         np.testing.assert_allclose(image, expected, atol=1e-4)
     assert np.abs(first - second).max() > 1e-2
 
@@ -275,15 +276,15 @@ def test_a_size_is_compiled_once_for_any_style_and_alpha(tiny, compilations):
 
     def all_of_them():
         for content, known, alpha in zip(contents, styles, (0.2, 0.5, 0.9), strict=True):
-            universal.stylise(order, WCT, content, [universal.Region(known)], alpha=alpha, passes=2)
+            universal.stylize(order, WCT, content, [universal.Region(known)], alpha=alpha, passes=2)
 
-    universal.stylise(order, WCT, contents[0], [universal.Region(styles[0])], alpha=1.0)
+    universal.stylize(order, WCT, contents[0], [universal.Region(styles[0])], alpha=1.0)
     with compilations() as seen:
         all_of_them()
         universal.statistics(order, WCT, picture(24, 24, 9))
     assert len(seen) == 0
     with compilations() as seen:
-        universal.stylise(order, WCT, jnp.asarray(picture(22, 28)), [universal.Region(styles[0])])
+        universal.stylize(order, WCT, jnp.asarray(picture(22, 28)), [universal.Region(styles[0])])
     assert len(seen) > 0
 
 

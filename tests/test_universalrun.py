@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import io, kinds, memory, scoring, sweep, sweepreport, sweeprun, universal, universalrun
+from nstjax import files, images, universal
 from nstjax.errors import UserError
+from nstjax.runs import memory, transfer
+from nstjax.sweeps import design, kinds, measure
+from nstjax.sweeps import report as sweepreport
+from nstjax.sweeps import run as sweeprun
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "wct.py"
@@ -49,7 +53,7 @@ def config(place, arg="smoke", **values):
 
 
 def paint(config, folder):
-    return io.load_picture(str(universalrun.stylise(config, folder)["picture"])).pixels / 255
+    return images.load_picture(str(transfer.stylize(config, folder)["picture"])).pixels / 255
 
 
 def test_the_driver_leaves_a_picture_and_what_it_was_made_of(place, tmp_path, capsys):
@@ -63,32 +67,32 @@ def test_the_driver_leaves_a_picture_and_what_it_was_made_of(place, tmp_path, ca
     assert made.size == (39, 25) and made.text["Comment"] == "nstjax; weights: mini"
     resolved = json.loads((tmp_path / "run" / "config.json").read_text())
     assert resolved["levels"] == [2, 1] and resolved["alpha"] == [1.0, 0.5]
-    assert 1e8 < io.read_json(tmp_path / "run" / "cost.json")["peak_bytes"] < memory.available()
+    assert 1e8 < files.read_json(tmp_path / "run" / "cost.json")["peak_bytes"] < memory.available()
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert set(provenance["inputs"]["pictures"]) == {"content", "style 0"}
     assert "experiments.universal" in provenance["command"]
     inside = paint(config(place, alpha=(1.0, 0.5)), tmp_path / "other")
     np.testing.assert_allclose(np.asarray(made) / 255, inside, atol=3 / 255)
     same = {"levels": (2, 1), "alpha": (1.0, 0.5)}
-    universalrun.stylise(config(place, **same), tmp_path / "run")
+    transfer.stylize(config(place, **same), tmp_path / "run")
     assert capsys.readouterr().err == f"already finished: {tmp_path}/run/image.png\n"
     with pytest.raises(UserError, match="holds a run with another config"):
-        universalrun.stylise(config(place, passes=2), tmp_path / "run")
+        transfer.stylize(config(place, passes=2), tmp_path / "run")
 
 
 def test_a_config_is_what_is_done(place, tmp_path):
     given = config(place, alpha=(0.9, 0.4), passes=2, transform="adain", transform_args={"eps": 1e-3})
-    loaded = universalrun.load(given)
+    loaded = transfer.load(given)
     assert [level.level for level in loaded.order] == [2, 1]
-    content = io.load_picture(given.content).pixels.astype(np.float32) / 255
-    style = io.load_picture(given.style).pixels
-    style = io.resize(style, *io.fit_size(*style.shape[:2], 39))
+    content = images.load_picture(given.content).pixels.astype(np.float32) / 255
+    style = images.load_picture(given.style).pixels
+    style = images.resize(style, *images.fit_size(*style.shape[:2], 39))
     known = universal.statistics(loaded.order, loaded.transform, style)
     image = content
     for _ in range(2):
         region = universal.Region(known)
-        image = universal.stylise(loaded.order, loaded.transform, image, [region], alpha=(0.9, 0.4))
-    np.testing.assert_allclose(universalrun.run(loaded), image, atol=1e-4)
+        image = universal.stylize(loaded.order, loaded.transform, image, [region], alpha=(0.9, 0.4))
+    np.testing.assert_allclose(transfer.run(loaded), image, atol=1e-4)
 
 
 def test_regions_get_the_style_of_their_label_and_weights_interpolate(place, tmp_path):
@@ -149,20 +153,20 @@ def test_textures_start_from_noise_that_the_seed_decides(place, tmp_path):
 )
 def test_mistakes_are_a_line_and_leave_nothing(place, tmp_path, values, line):
     with pytest.raises(UserError, match=line):
-        universalrun.stylise(config(place, **values), tmp_path / "run")
+        transfer.stylize(config(place, **values), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_config_of_another_kind_is_named(tmp_path):
     with pytest.raises(UserError, match=r"the config has no key .*; expected that of a transfer, such as"):
-        universalrun.stylise(ml_collections.ConfigDict({"content": ""}), tmp_path / "run")
+        transfer.stylize(ml_collections.ConfigDict({"content": ""}), tmp_path / "run")
 
 
 @pytest.mark.parametrize("vary, keys", [("transform", 4), ("alpha", 5), ("levels", 5)])
 def test_what_a_sweep_varies_is_read(vary, keys, tmp_path):
     module = runpy.run_path(str(CONFIG))
     planned = module["get_sweep"](f"vary={vary},smoke")
-    points = sweeprun.load(sweep.configs(module["get_config"](f"vary={vary},smoke"), planned), tmp_path)
+    points = sweeprun.load(design.configs(module["get_config"](f"vary={vary},smoke"), planned), tmp_path)
     assert len(points) == keys
     found = {str(point.config[vary]) for point in points.values()}
     assert len(found) == keys and len({id(point.content) for point in points.values()}) == 1
@@ -177,22 +181,24 @@ def test_transfers_are_swept_with_the_same_report(tmp_path):
     with made.unlocked():
         made.update({"size": 24, "levels": (2, 1), "measured_by": "random-tiny"})
     (tmp_path / "sweep").mkdir()
-    points = sweeprun.load(sweep.configs(made, planned), tmp_path / "sweep")
+    points = sweeprun.load(design.configs(made, planned), tmp_path / "sweep")
     chosen = dict(list(points.items())[:2])
-    sweeprun.write_plan(sweep.plan(planned, "wct", "python x"), tmp_path / "sweep")
+    sweeprun.write_plan(design.plan(planned, "wct", "python x"), tmp_path / "sweep")
     stand = sweeprun.run_points(chosen, tmp_path / "sweep")
     assert stand.finished == tuple(chosen) and not stand.failed
     kind = kinds.TRANSFERRED
     encoder = kind.encoder(points[stand.finished[0]])
-    scoring.measure_points(chosen, tmp_path / "sweep", encoder, kind.subject)
+    measure.measure_points(chosen, tmp_path / "sweep", encoder, kind.subject)
     left = sweepreport.write(tmp_path / "sweep")
     rows = left["results"].read_text().splitlines()
     assert len(rows) == 5 and sum(",finished," in row for row in rows) == 2
     folder = tmp_path / "sweep" / "points" / stand.finished[0]
     alone = paint(made, tmp_path / "alone")
-    np.testing.assert_allclose(io.load_picture(str(folder / "image.png")).pixels / 255, alone, atol=1.5 / 255)
-    losses = io.read_json(folder / "measures.json")["losses"]
-    assert losses["covariance"]["relu1_1"] < 1 and set(io.read_json(folder / "cost.json")) >= {"seconds"}
+    np.testing.assert_allclose(
+        images.load_picture(str(folder / "image.png")).pixels / 255, alone, atol=1.5 / 255
+    )
+    losses = files.read_json(folder / "measures.json")["losses"]
+    assert losses["covariance"]["relu1_1"] < 1 and set(files.read_json(folder / "cost.json")) >= {"seconds"}
     before = folder.stat().st_mtime_ns
     sweeprun.run_points(chosen, tmp_path / "sweep")
     assert folder.stat().st_mtime_ns == before

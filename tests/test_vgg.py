@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from oracle import numpy_vgg, relative_error, torch_vgg
 
-from nstjax import vgg, weights
+from nstjax.networks import pretrained, vgg
+from nstjax.ops import convolution
 
 TINY = jax.tree.map(np.asarray, vgg.random_params(3, vgg.TINY_WIDTHS))
 for _layer in TINY.values():
@@ -47,7 +48,7 @@ def test_every_tap_agrees_with_numpy(size, pooling, padding):
 
 @pytest.mark.parametrize("pooling, padding", OPTIONS)
 def test_real_weights_agree_with_numpy(shared, pooling, padding):
-    real = weights.load(str(shared / "weights" / "vgg19_keras_blocks1-3.h5"))
+    real = pretrained.load(str(shared / "weights" / "vgg19_keras_blocks1-3.h5"))
     image = picture(15, 22)
     ours = all_taps(real.params, real.preprocessing, image, pooling, padding)
     theirs = numpy_vgg(real.params, by_hand(vgg.CAFFE, image), pooling, padding)
@@ -59,7 +60,7 @@ def test_real_weights_agree_with_numpy(shared, pooling, padding):
 @pytest.mark.parametrize("pooling, padding", OPTIONS)
 def test_real_weights_agree_with_pytorch(shared, pooling, padding):
     pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
-    real = weights.load(str(shared / "weights" / "vgg19_keras_blocks1-3.h5"))
+    real = pretrained.load(str(shared / "weights" / "vgg19_keras_blocks1-3.h5"))
     image = picture(67, 50)
     ours = all_taps(real.params, real.preprocessing, image, pooling, padding)
     theirs = torch_vgg(real.params, by_hand(vgg.CAFFE, image), pooling, padding)
@@ -77,7 +78,7 @@ def test_real_weights_agree_with_pytorch(shared, pooling, padding):
     ids=["channels swapped", "mean missing", "range of 256"],
 )
 def test_wrong_preprocessing_is_noticed(shared, wrong):
-    real = weights.load(str(shared / "weights" / "vgg19_keras_blocks1-3.h5"))
+    real = pretrained.load(str(shared / "weights" / "vgg19_keras_blocks1-3.h5"))
     image = picture(15, 22)
     ours = all_taps(real.params, wrong, image, "max", "zero")
     theirs = numpy_vgg(real.params, by_hand(vgg.CAFFE, image))
@@ -134,7 +135,7 @@ def test_convolution_has_the_derivatives_that_jax_derives(border, channels):
         layout = ("NHWC", "HWIO", "NHWC")
         return jax.lax.conv_general_dilated(x[None], kernel, (1, 1), padding, dimension_numbers=layout)[0]
 
-    y, ours = jax.vjp(lambda x, kernel: vgg.conv3x3(x, kernel, border), x, kernel)
+    y, ours = jax.vjp(lambda x, kernel: convolution.conv3x3(x, kernel, border), x, kernel)
     expected, theirs = jax.vjp(plain, x, kernel)
     g = jnp.asarray(rng.normal(size=y.shape), jnp.float32)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
@@ -145,7 +146,7 @@ def test_convolution_has_the_derivatives_that_jax_derives(border, channels):
 @pytest.mark.parametrize("pooling", vgg.POOLINGS)
 def test_gradients_are_finite_where_activations_are_zero(pooling):
     def energy(x):
-        return jnp.sum(vgg.pool(x, pooling))
+        return jnp.sum(convolution.pool(x, pooling))
 
     assert np.isfinite(jax.grad(energy)(jnp.zeros((4, 5, 2)))).all()
 

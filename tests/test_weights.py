@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from nstjax import fetch, torch_file, vgg, weights
+from nstjax import files
 from nstjax.errors import UserError
+from nstjax.networks import formats, pretrained, torch_file, vgg
+from nstjax.networks.normalise import mean_activations, normalise
 
 TINY = vgg.random_params(0, vgg.TINY_WIDTHS)
 INDEX = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
@@ -38,18 +40,18 @@ def same(ours, theirs):
 
 
 def test_keras_layout(tmp_path):
-    loaded = weights.load(str(write_keras(tmp_path / "mine.h5", TINY)))
+    loaded = pretrained.load(str(write_keras(tmp_path / "mine.h5", TINY)))
     assert same(loaded.params, TINY) and loaded.preprocessing == vgg.CAFFE
-    assert loaded.label == "mine.h5" and loaded.sha256 == fetch.file_hash(tmp_path / "mine.h5", "sha256")
+    assert loaded.label == "mine.h5" and loaded.sha256 == files.file_hash(tmp_path / "mine.h5", "sha256")
 
 
 def test_a_file_may_end_early_but_not_have_gaps(tmp_path):
     three = {conv: TINY[conv] for conv in vgg.CONVS[:8]}
-    loaded = weights.load(str(write_keras(tmp_path / "three.h5", three)))
+    loaded = pretrained.load(str(write_keras(tmp_path / "three.h5", three)))
     assert vgg.reachable_taps(loaded.params)[-1] == "pool3"
     gap = {conv: parts for conv, parts in TINY.items() if conv != "conv3_2"}
     with pytest.raises(UserError, match="array 'conv3_2/kernel' is missing"):
-        weights.load(str(write_keras(tmp_path / "gap.h5", gap)))
+        pretrained.load(str(write_keras(tmp_path / "gap.h5", gap)))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_a_file_may_end_early_but_not_have_gaps(tmp_path):
 )
 def test_a_keras_file_that_is_not_the_network_is_named(tmp_path, broken, message):
     with pytest.raises(UserError, match=message):
-        weights.load(str(write_keras(tmp_path / "broken.h5", broken)))
+        pretrained.load(str(write_keras(tmp_path / "broken.h5", broken)))
 
 
 def test_torchvision_layout(tmp_path, monkeypatch):
@@ -81,11 +83,11 @@ def test_torchvision_layout(tmp_path, monkeypatch):
     path = tmp_path / "tv.pth"
     path.write_bytes(b"")
     monkeypatch.setattr(torch_file, "read_state_dict", lambda _: dict(state))
-    loaded = weights.load(str(path))
+    loaded = pretrained.load(str(path))
     assert same(loaded.params, TINY) and loaded.preprocessing == vgg.TORCHVISION
     state["features.99.weight"] = np.zeros(3)
     with pytest.raises(UserError, match=r"array 'features\.99\.weight' is not part of VGG-19"):
-        weights.load(str(path))
+        pretrained.load(str(path))
 
 
 def test_torchvision_file_written_by_torch(tmp_path):
@@ -96,39 +98,41 @@ def test_torchvision_file_written_by_torch(tmp_path):
         state[f"features.{index}.bias"] = torch.tensor(parts["bias"])
     for legacy in (False, True):
         torch.save(state, tmp_path / "tv.pth", _use_new_zipfile_serialization=not legacy)
-        assert same(weights.load(str(tmp_path / "tv.pth")).params, TINY)
+        assert same(pretrained.load(str(tmp_path / "tv.pth")).params, TINY)
 
 
 def test_saved_weights_come_back_with_their_preprocessing_and_origin(tmp_path):
-    random = weights.load("random-tiny", seed=4)
-    weights.save(tmp_path / "mine.safetensors", random)
-    loaded = weights.load(str(tmp_path / "mine.safetensors"))
+    random = pretrained.load("random-tiny", seed=4)
+    formats.save(tmp_path / "mine.safetensors", random)
+    loaded = pretrained.load(str(tmp_path / "mine.safetensors"))
     assert same(loaded.params, random.params) and loaded.preprocessing == random.preprocessing
     assert loaded.label == "mine.safetensors (random-tiny (seed 4))"
     assert [p.name for p in tmp_path.iterdir()] == ["mine.safetensors"]
     safetensors.numpy.save_file({"conv1_1/bias": np.zeros(3)}, tmp_path / "bare.safetensors")
     with pytest.raises(UserError, match="has no nstjax header that states its preprocessing"):
-        weights.load(str(tmp_path / "bare.safetensors"))
+        pretrained.load(str(tmp_path / "bare.safetensors"))
 
 
 def test_random_weights_are_seeded_and_labelled():
-    assert same(weights.load("random-tiny", seed=1).params, weights.load("random-tiny", seed=1).params)
-    assert not same(weights.load("random-tiny", seed=1).params, weights.load("random-tiny", seed=2).params)
-    assert weights.load("random-slim", seed=7).label == "random-slim (seed 7)"
+    assert same(pretrained.load("random-tiny", seed=1).params, pretrained.load("random-tiny", seed=1).params)
+    assert not same(
+        pretrained.load("random-tiny", seed=1).params, pretrained.load("random-tiny", seed=2).params
+    )
+    assert pretrained.load("random-slim", seed=7).label == "random-slim (seed 7)"
 
 
 def test_names_that_do_not_exist(tmp_path):
     with pytest.raises(UserError, match="weights 'vgg91': no such file or weight set; did you mean 'vgg19'"):
-        weights.load("vgg91")
+        pretrained.load("vgg91")
     with pytest.raises(UserError, match=r"weights 'some/where\.h5': no such file"):
-        weights.load("some/where.h5")
+        pretrained.load("some/where.h5")
     (tmp_path / "weights.bin").write_bytes(b"123")
     with pytest.raises(UserError, match=r"must end in one of \.h5, \.pth, \.safetensors"):
-        weights.load(str(tmp_path / "weights.bin"))
+        pretrained.load(str(tmp_path / "weights.bin"))
     for name in ("text.h5", "text.pth", "text.safetensors"):
         (tmp_path / name).write_text("<!DOCTYPE html>")
         with pytest.raises(UserError, match=name):
-            weights.load(str(tmp_path / name))
+            pretrained.load(str(tmp_path / name))
 
 
 @pytest.fixture
@@ -136,9 +140,9 @@ def mirror(tmp_path, monkeypatch):
     """A server on this machine with a whole network in a Keras file, whose hash is made the known one."""
     folder = tmp_path / "served"
     folder.mkdir()
-    name = weights.PUBLISHED["vgg19"].url.rsplit("/", 1)[-1]
+    name = pretrained.PUBLISHED["vgg19"].url.rsplit("/", 1)[-1]
     path = write_keras(folder / name, TINY)
-    digest = f"md5:{fetch.file_hash(path, 'md5')}"
+    digest = f"md5:{files.file_hash(path, 'md5')}"
     monkeypatch.setenv("NSTJAX_CACHE", str(tmp_path / "cache"))
     requests = []
 
@@ -152,30 +156,30 @@ def mirror(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/{name}"
-        published = {**weights.PUBLISHED, "vgg19": weights._Published(url, digest)}
-        monkeypatch.setattr(weights, "PUBLISHED", published)
+        published = {**pretrained.PUBLISHED, "vgg19": pretrained._Published(url, digest)}
+        monkeypatch.setattr(pretrained, "PUBLISHED", published)
         yield url, requests
         server.shutdown()
 
 
 def test_the_published_set_is_fetched_once_then_found_offline(mirror):
     _, requests = mirror
-    assert same(weights.load("vgg19").params, TINY)
+    assert same(pretrained.load("vgg19").params, TINY)
     seen = len(requests)
-    assert same(weights.load("vgg19").params, TINY) and len(requests) == seen == 1
+    assert same(pretrained.load("vgg19").params, TINY) and len(requests) == seen == 1
 
 
 def test_a_mirror_is_verified_like_the_original(mirror, monkeypatch):
     url, _ = mirror
-    loaded = weights.load(url)
+    loaded = pretrained.load(url)
     assert same(loaded.params, TINY) and loaded.label == "vgg19"
     with pytest.raises(UserError, match="a mirror must serve"):
-        weights.load("http://127.0.0.1:1/other.h5")
+        pretrained.load("http://127.0.0.1:1/other.h5")
 
 
 def test_the_known_hashes_are_those_of_the_published_files():
-    assert weights.PUBLISHED["vgg19"].digest == "md5:253f8cb515780f3b799900260a226db6"
-    assert weights.PUBLISHED["vgg19-torchvision"].digest == "sha256:dcbb9e9d"
+    assert pretrained.PUBLISHED["vgg19"].digest == "md5:253f8cb515780f3b799900260a226db6"
+    assert pretrained.PUBLISHED["vgg19-torchvision"].digest == "sha256:dcbb9e9d"
 
 
 @pytest.mark.parametrize(
@@ -183,10 +187,10 @@ def test_the_known_hashes_are_those_of_the_published_files():
 )
 def test_normalisation(pooling):
     """Mean activation 1 on the calibration pictures, taps divided by the old means, nothing else."""
-    random = weights.Weights(TINY, vgg.TORCHVISION, "random")
+    random = formats.Weights(TINY, vgg.TORCHVISION, "random")
     rng = np.random.default_rng(0)
     images = [rng.uniform(size=(*shape, 3)).astype(np.float32) for shape in ((37, 50), (32, 32), (64, 20))]
-    normal = weights.normalise(random, images, pooling=pooling, padding="reflect")
+    normal = normalise(random, images, pooling=pooling, padding="reflect")
     assert "normalised" in normal.label and pooling in normal.label
 
     def features(params, image, taps):
@@ -210,25 +214,25 @@ def test_filters_that_hardly_ever_fire_are_not_scaled_without_end():
     params = jax.tree.map(np.array, TINY)
     params["conv1_1"]["kernel"][..., 1:3] = 0
     params["conv1_1"]["bias"][1:3] = 1e-6, -1
-    rare = weights.Weights(params, vgg.TORCHVISION, "rare")
+    rare = formats.Weights(params, vgg.TORCHVISION, "rare")
     images = [np.random.default_rng(0).uniform(size=(24, 24, 3)).astype(np.float32)]
-    normal = weights.normalise(rare, images)
+    normal = normalise(rare, images)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(normal.params))
-    means = weights.mean_activations(rare, images, pooling="average", padding="zero")["conv1_1"]
+    means = mean_activations(rare, images, pooling="average", padding="zero")["conv1_1"]
     expected = params["conv1_1"]["bias"][1:3] / (0.03 * np.median(means))
     np.testing.assert_allclose(normal.params["conv1_1"]["bias"][1:3], expected, rtol=1e-6)
     silent = jax.tree.map(np.zeros_like, TINY)
-    kept = weights.normalise(weights.Weights(silent, vgg.TORCHVISION, "silent"), images)
+    kept = normalise(formats.Weights(silent, vgg.TORCHVISION, "silent"), images)
     assert not any(np.any(x) for x in jax.tree.leaves(kept.params))
 
 
 def test_real_weights_normalise(shared):
-    real = weights.load(str(shared / "weights" / "vgg19_keras_blocks1-3.h5"))
+    real = pretrained.load(str(shared / "weights" / "vgg19_keras_blocks1-3.h5"))
     assert json.dumps(real.label) and real.preprocessing == vgg.CAFFE
     images = [np.random.default_rng(0).uniform(size=(40, 32, 3)).astype(np.float32)]
-    normal = weights.normalise(real, images, pooling="average")
+    normal = normalise(real, images, pooling="average")
     encoder = vgg.make_encoder(normal.params, vgg.CAFFE, pooling="average")
     deepest = encoder.apply(encoder.params, images[0], ("relu3_4",))["relu3_4"]
-    old = weights.mean_activations(real, images, pooling="average", padding="zero")["conv3_4"]
+    old = mean_activations(real, images, pooling="average", padding="zero")["conv3_4"]
     means = np.asarray(deepest.mean((0, 1)))
     np.testing.assert_allclose(means, np.minimum(old / (0.03 * np.median(old)), 1), rtol=1e-3)

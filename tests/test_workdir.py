@@ -15,7 +15,7 @@ import pytest
 from driver import DEMO, RANDOM, ROOT, drive, finished, place
 from PIL import Image
 
-from nstjax import report
+from nstjax.runs import report
 
 
 def content_of(folder):

@@ -4,26 +4,26 @@ The tap `image` is the picture itself ([h, w, 3], sRGB in [0, 1]), so picture te
 variation are ordinary losses.
 """
 
-from nstjax.losses.base import Loss
-from nstjax.losses.bures import wasserstein_gaussian
-from nstjax.losses.cmd import cmd
-from nstjax.losses.colour import colour_histogram, value_range
-from nstjax.losses.contextual import contextual
-from nstjax.losses.cross_gram import cross_gram
-from nstjax.losses.feature import feature, feature_deep_photo, feature_sum
-from nstjax.losses.gram import gram, gram_l1_normalised
-from nstjax.losses.histogram_binned import histogram_binned
-from nstjax.losses.laplacian import laplacian
-from nstjax.losses.mmd import mmd_linear, mmd_polynomial
-from nstjax.losses.mmd_gaussian import mmd_gaussian, mmd_gaussian_paired
-from nstjax.losses.mrf import mrf
-from nstjax.losses.relaxed_emd import palette, relaxed_emd
-from nstjax.losses.self_similarity import self_similarity
-from nstjax.losses.shifted_gram import shifted_gram
-from nstjax.losses.statistics import correlation, covariance, mean_std, moments_l1
-from nstjax.losses.tv import tv_anisotropic, tv_corner, tv_isotropic, tv_nine_point
-from nstjax.losses.wasserstein import histogram, sliced_wasserstein
-from nstjax.losses.wct import wct_distance
+from nstjax.losses._base import Loss
+from nstjax.losses._bures import wasserstein_gaussian
+from nstjax.losses._cmd import cmd
+from nstjax.losses._colour import colour_histogram, value_range
+from nstjax.losses._contextual import contextual
+from nstjax.losses._cross_gram import cross_gram
+from nstjax.losses._feature import feature, feature_deep_photo, feature_sum
+from nstjax.losses._gram import gram, gram_l1_normalised
+from nstjax.losses._histogram_binned import histogram_binned
+from nstjax.losses._laplacian import laplacian
+from nstjax.losses._mmd import mmd_linear, mmd_polynomial
+from nstjax.losses._mmd_gaussian import mmd_gaussian, mmd_gaussian_paired
+from nstjax.losses._mrf import mrf
+from nstjax.losses._relaxed_emd import palette, relaxed_emd
+from nstjax.losses._self_similarity import self_similarity
+from nstjax.losses._shifted_gram import shifted_gram
+from nstjax.losses._statistics import correlation, covariance, mean_std, moments_l1
+from nstjax.losses._tv import tv_anisotropic, tv_corner, tv_isotropic, tv_nine_point
+from nstjax.losses._wasserstein import histogram, sliced_wasserstein
+from nstjax.losses._wct import wct_distance
 
 __all__ = [
     "Loss",

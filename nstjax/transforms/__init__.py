@@ -2,11 +2,11 @@
 a `Transform`.
 """
 
-from nstjax.transforms.adain import adain
-from nstjax.transforms.base import Transform
-from nstjax.transforms.colour import colour, luminance
-from nstjax.transforms.histogram import histogram
-from nstjax.transforms.mean_shift import mean_shift
-from nstjax.transforms.wct import wct
+from nstjax.transforms._adain import adain
+from nstjax.transforms._base import Transform
+from nstjax.transforms._colour import colour, luminance
+from nstjax.transforms._histogram import histogram
+from nstjax.transforms._mean_shift import mean_shift
+from nstjax.transforms._wct import wct
 
 __all__ = ["Transform", "adain", "colour", "histogram", "luminance", "mean_shift", "wct"]

@@ -1,0 +1,48 @@
+"""Measures what a step costs: python -m experiments.bench --out=runs/bench
+
+Lines on stdout, and `bench.json` in --out. One process, the programs in turns, medians over rounds.
+`python -m experiments.bench losses --out=...` measures every loss instead, into `losses.json`; with `sweep`,
+points of a sweep run together and one by one, into `sweep.json`; with `universal`, the published WCT chain
+beside PyTorch's, into `universal.json`, for which --weights, --content and --style say where it lies.
+
+  nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
+  mini                the same step through the small encoder
+  nstjax lbfgs        a step of L-BFGS, its line search included
+  derived transpose   a step of Adam with the convolution gradient that XLA derives, not `vgg.conv3x3`
+  PyTorch             the same step of Adam there, in both memory layouts (needs nstjax[oracle])
+"""
+
+from pathlib import Path
+
+import jax
+from absl import flags
+
+from experiments import bench_losses, bench_steps, bench_sweep, bench_universal, command
+from nstjax import files
+
+_OUT = flags.DEFINE_string("out", None, "Folder for bench.json, losses.json, sweep.json or universal.json.")
+_SIZES = flags.DEFINE_list("sizes", ["128", "256", "512"], "Picture sides in pixels, but for losses.")
+_WEIGHTS = flags.DEFINE_string("weights", "", "Folder of the wct16x files, for universal.")
+_CONTENT = flags.DEFINE_string("content", "example:coffee", "A picture, for universal.")
+_STYLE = flags.DEFINE_string("style", "example:brushwork", "A picture, for universal.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are reported.")
+
+
+def main(argv):
+    head = {"device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}", "jax": jax.__version__}
+    Path(_OUT.value).mkdir(parents=True, exist_ok=True)
+    if "losses" in argv:
+        name, rows = "losses.json", bench_losses.measure(_ROUNDS.value)
+    elif "sweep" in argv:
+        name, rows = "sweep.json", bench_sweep.measure(map(int, _SIZES.value), _ROUNDS.value)
+    elif "universal" in argv:
+        rows = bench_universal.measure(_WEIGHTS.value, _CONTENT.value, _STYLE.value, _ROUNDS.value)
+        name = "universal.json"
+    else:
+        name, rows = "bench.json", bench_steps.measure(map(int, _SIZES.value), _ROUNDS.value)
+    files.write_json(Path(_OUT.value) / name, head | {"rows": rows})
+    return Path(_OUT.value) / name
+
+
+if __name__ == "__main__":
+    command.run(main, required=["out"], words=["losses", "sweep", "universal"])

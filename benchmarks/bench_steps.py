@@ -1,0 +1,82 @@
+"""What a step of the optimisation costs, beside PyTorch."""
+
+import statistics
+import time
+from importlib import util
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nstjax import losses, optimize
+from nstjax.networks import pretrained, vgg
+from nstjax.ops import convolution
+from nstjax.optimize.objective import Objective, Term, make_targets, term_weights
+
+STYLE, CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "relu4_2"
+STEPS = 4
+
+
+def measure(sizes, rounds):
+    """Rows {"size", "program", "seconds", "ratio"}: medians of seconds a step, printed as they come."""
+    params, rows = vgg.random_params(0), []
+    for size in sizes:
+        picture = np.random.default_rng(0).uniform(size=(size, size, 3)).astype(np.float32)
+        runs = {
+            "nstjax": jax_steps(params, picture),
+            "mini": jax_steps(pretrained.load("mini").params, picture),
+            "nstjax lbfgs": jax_steps(params, picture, "lbfgs"),
+        }
+        with mock.patch.object(vgg, "conv3x3", convolution.conv3x3.fun):
+            runs["derived transpose"] = jax_steps(params, picture)
+        if util.find_spec("torch"):
+            from experiments import peers
+
+            for name, layout in peers.LAYOUTS.items():
+                runs[name] = peers.make_steps(params, picture, STYLE, CONTENT, STEPS, layout)
+        seconds = {name: [] for name in runs}
+        for name in list(runs) * (rounds + 1):
+            start = time.perf_counter()
+            runs[name]()
+            seconds[name].append((time.perf_counter() - start) / STEPS)
+        medians = {name: statistics.median(values[1:]) for name, values in seconds.items()}
+        for name, median in medians.items():
+            ratio = median / medians["nstjax"]
+            rows.append({"size": size, "program": name, "seconds": median, "ratio": ratio})
+            print(f"{size:5d} {name:24s} {median:8.4f} s a step {ratio:6.2f} x nstjax", flush=True)
+    return rows
+
+
+def make_problem(params, picture):
+    """(objective, the other arguments of it): content, Gram and total variation on turned pictures."""
+    encoder = vgg.make_encoder(params, vgg.TORCHVISION)
+
+    def apply(*arguments):  # of its own, so that no program is taken for another
+        return encoder.apply(*arguments)
+
+    terms = (
+        Term("content", losses.feature(), (CONTENT,), "content"),
+        Term("style", losses.gram(), STYLE, "style"),
+        Term("tv", losses.tv_nine_point(), ("image",), "content"),
+    )
+    image = jnp.asarray(picture)
+    references = {"content": [(image[::-1], 1.0)], "style": [(image[:, ::-1], 1.0)]}
+    targets = make_targets(apply, encoder.params, terms, references)
+    weights = term_weights(terms, {"content": 1.0, "style": 1.0, "tv": 1.0})
+    return Objective(apply, terms), (encoder.params, targets, weights, jax.random.key(0))
+
+
+def jax_steps(params, picture, optimizer="adam"):
+    """A function, compiled when it is returned, that makes `STEPS` steps of the library's own loop."""
+    objective, problem = make_problem(params, picture)
+    plan, image = optimize.Plan(optimizer=optimizer), jnp.asarray(picture)
+    rate = 1.0 if optimizer == "lbfgs" else 0.02
+
+    def run():
+        state = optimize.initial_state(plan, image)
+        chunk = optimize.run_chunk(objective, plan, state, problem, rate, stop=STEPS, length=STEPS)
+        return jax.block_until_ready(chunk)
+
+    run()
+    return run

@@ -1,0 +1,68 @@
+"""The step of `experiments/bench.py` in PyTorch, written as people write it there."""
+
+import jax
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from nstjax.networks import vgg
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch, channels last": torch.channels_last}
+
+
+def make_steps(params, picture, style_taps, content_tap, steps, layout):
+    """A function that makes Adam steps on a picture [H, W, 3] and returns the last loss.
+
+    Content, Gram and total variation through VGG-19 with max pooling; on the GPU where JAX uses one.
+    """
+    device = "cuda" if torch.cuda.is_available() and jax.devices()[0].platform == "gpu" else "cpu"
+    mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (_MEAN, _STD))
+    kernels = {
+        conv: (
+            torch.tensor(p["kernel"].transpose(3, 2, 0, 1).copy()).to(device, memory_format=layout),
+            torch.tensor(p["bias"]).to(device),
+        )
+        for conv, p in params.items()
+    }
+    deepest = max(map(vgg.TAPS.index, (*style_taps, content_tap)))
+
+    def features(image):
+        found, x = {}, (image - mean) / std
+        for tap in vgg.TAPS[: deepest + 1]:
+            if tap.startswith("conv"):
+                x = F.conv2d(x, *kernels[tap], padding=1)
+            elif tap.startswith("relu"):
+                x = F.relu(x)
+            else:
+                x = F.max_pool2d(x, 2)
+            found[tap] = x
+        return found
+
+    def gram(x):
+        flat = x.flatten(2)[0]
+        return flat @ flat.T / flat.shape[1]
+
+    start = torch.tensor(np.ascontiguousarray(picture.transpose(2, 0, 1)[None]))
+    start = start.to(device, memory_format=layout)
+    with torch.no_grad():
+        content = features(start.flip(2))[content_tap]
+        mirrored = features(start.flip(3))
+        style = {tap: gram(mirrored[tap]) for tap in style_taps}
+
+    def run():
+        image = start.clone().requires_grad_(True)
+        adam = torch.optim.Adam([image], lr=0.02)
+        for _ in range(steps):
+            found = features(image)
+            loss = F.mse_loss(found[content_tap], content)
+            loss = loss + sum(F.mse_loss(gram(found[tap]), style[tap]) for tap in style_taps)
+            loss = loss + (image.diff(dim=2) ** 2).mean() + (image.diff(dim=3) ** 2).mean()
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            with torch.no_grad():
+                image.clamp_(0, 1)
+        return loss.item()
+
+    return run

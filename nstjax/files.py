@@ -1,0 +1,117 @@
+"""Files: read with errors of one line, written so that nothing is ever half there."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from nstjax.errors import UserError, nearest
+
+
+def write_atomic(path, data):
+    """Writes bytes or text to a path: after a crash the old content or the new is there, never a part.
+
+    Raises:
+      UserError: where the file cannot be written (no space, no permission).
+    """
+    path = Path(path)
+    data = _utf8(data) if isinstance(data, str) else data
+    with writing(path):
+        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(part, 0o666 & ~_umask())
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+
+
+def write_json(path, value):
+    """Writes a value as indented JSON, atomically."""
+    write_atomic(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path):
+    """The dict that a JSON file holds.
+
+    Raises:
+      UserError: where there is none that can be read.
+    """
+    with reading(path):
+        value = json.loads(Path(path).read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError(f"expected a dict, found {type(value).__name__}")
+        return value
+
+
+def read_json_lines(path, size=-1):
+    """The values of a file with a JSON value a line, up to its first `size` bytes.
+
+    Raises:
+      UserError: where they cannot be read, or the file is shorter.
+    """
+    with reading(path), open(path, "rb") as file:
+        data = file.read(size)
+        if len(data) < size:
+            raise ValueError(f"{size} bytes were written, {len(data)} are there")
+        return [json.loads(line) for line in data.splitlines()]
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Turns a file that is not there, or damaged, into one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Turns an operating system's refusal to write into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def near_file(path):
+    """A clause that names the file beside a missing one that has nearly its name, or nothing."""
+    path = Path(path)
+    beside = []
+    with contextlib.suppress(OSError):
+        beside = [p.name for p in path.parent.iterdir() if p.is_file()]
+    hint = nearest(path.name, beside)
+    return hint if "did you mean" in hint else ""
+
+
+def file_hash(path, algorithm):
+    """The hash of a file, read in pieces.
+
+    Args:
+        path: the file.
+        algorithm: a name that `hashlib` knows, such as `"sha256"`.
+
+    Returns:
+        The digest in lower-case hexadecimal.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _utf8(text):
+    """UTF-8 of a text that may hold undecodable bytes of a file's name, which are escaped."""
+    return text.encode(errors="backslashreplace")
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,56 @@
+"""What a loss is."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax.numpy as jnp
+
+from nstjax.ops.moments import area, average
+from nstjax.ops.shapes import check_features, check_target
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """Pure functions on the features of one tap.
+
+    Attributes:
+      target: `target(features, *, where=None) -> pytree`, run once on a reference.
+      score: `score(features, target, *, where=None, key=None) -> scalar`, run every step.
+      blend: `blend(targets, weights) -> target` of several styles, for weights that sum to 1. Statistics
+        average linearly; samples are pooled, each style's weighted.
+
+    `features` is `[h, w, c]` float32, `where` a soft mask `[h, w]` in [0, 1] or None for everywhere,
+    `key` a PRNG key for losses that draw at random. A mask weights positions and is normalised by
+    its area, so a mask of ones changes nothing and an empty mask scores 0 with a zero gradient.
+
+    Both functions raise ValueError for features that are not `[h, w, c]` (`jax.vmap` maps over a batch), a
+    mask of another size, and a target of another shape than the features' own; of samples, which may be
+    of any number, with other channels.
+    """
+
+    target: Callable
+    score: Callable
+    blend: Callable = average
+
+    def __post_init__(self):
+        target, score, pooled = self.target, self.score, self.blend is not average
+
+        @functools.wraps(target)
+        def checked_target(x, *, where=None):
+            check_features(x, where)
+            return target(x, where=where)
+
+        @functools.wraps(score)
+        def checked_score(x, compared, *, where=None, key=None):
+            check_features(x, where)
+            check_target(target, x, compared, pooled=pooled)
+            return score(x, compared, where=where, key=key)
+
+        object.__setattr__(self, "target", checked_target)
+        object.__setattr__(self, "score", checked_score)
+
+
+def zero_if_empty(value, x, where):
+    """A score of features [h, w, c], or 0 without a gradient where the mask is empty."""
+    return value if where is None else jnp.where(area(x, where) > 0, value, 0.0)

@@ -1,0 +1,96 @@
+"""Gram matrices, in the normalisation of everyone who published one."""
+
+import jax.numpy as jnp
+
+from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.moments import area, gram_matrix
+
+# What published code computes, as a multiple of the mean squared difference of Gram matrices that
+# are divided by the number of positions. n: positions, c: channels, covered: mean of the mask.
+CONVENTIONS = {
+    # sum d^2 / (4 C^2 N^2) on F'F: Gatys et al. 2015 and 2016, papers
+    "gatys2016": lambda n, c, covered: 1 / 4,
+    # sum d^2 / (4 C^2) on F'F / N: leongatys/DeepTextures
+    "deep_textures": lambda n, c, covered: 1 / 4,
+    # mean d^2 on F'F / N: leongatys/NeuralImageSynthesis and PytorchNeuralStyleTransfer, pystiche
+    "neural_image_synthesis": lambda n, c, covered: 1.0,
+    # mean d^2 on F'F / (C N): jcjohnson/neural-style, lapstyle
+    "neural_style": lambda n, c, covered: 1 / c**2,
+    # the same: jcjohnson/fast-neural-style, pytorch/examples
+    "fast_neural_style": lambda n, c, covered: 1 / c**2,
+    # sum d^2 on F'F / (C N): Johnson et al. 2016, paper
+    "johnson2016": lambda n, c, covered: 1.0,
+    # mean d^2 times the mean of the mask, on F'F / (C N mean M): luanfujun/deep-photo-styletransfer
+    "deep_photo": lambda n, c, covered: covered / c**2,
+    # mean d^2 on F'F: pierre-wilmot/NeuralTextureSynthesis
+    "neural_texture_synthesis": lambda n, c, covered: n**2,
+}
+
+
+def gram(*, convention="neural_image_synthesis", shift=0.0):
+    r"""Squared distance between Gram matrices.
+
+    .. math:: s(N, C) \cdot \frac{1}{C^2} \sum_{ij} (G_{ij} - A_{ij})^2, \quad
+              G = \frac{1}{N} (F + \text{shift})^T (F + \text{shift})
+
+    Each Gram matrix is divided by its own number of positions; the squared difference is a mean over
+    the C^2 entries; s is 1 by default, else the factor that makes the result equal to what the named
+    source computes.
+
+    Args:
+      convention: one of `CONVENTIONS`.
+      shift: added to the features first (Novak & Nikulin 2016 use -1). With -1, `titu1994` computes the
+        default times C^2 / (36 s^4), for s pixels of the picture per position of the tap along one axis.
+
+    Differs from the paper: Gatys et al. divide the unnormalised Gram matrices of both pictures by one
+    N. Here each is divided by its own, which is the same where the pictures have one size and the only
+    sensible reading where they do not.
+
+    References:
+      Gatys et al. 2016, eq. 4, https://arxiv.org/abs/1508.06576
+
+    >>> import jax.numpy as jnp
+    >>> loss, x = gram(), jnp.ones((4, 4, 3))
+    >>> float(loss.score(2 * x, loss.target(x)))
+    9.0
+    """
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention must be one of {', '.join(CONVENTIONS)}; got {convention!r}")
+    scale = CONVENTIONS[convention]
+
+    def target(x, *, where=None):
+        return gram_matrix(x + shift, where=where)
+
+    def score(x, target, *, where=None, key=None):
+        h, w, c = x.shape
+        n = area(x, where)
+        difference = jnp.square(gram_matrix(x + shift, where=where) - target)
+        value = scale(n, c, n / (h * w)) * jnp.mean(difference)
+        return zero_if_empty(value, x, where)
+
+    return Loss(target=target, score=score)
+
+
+def gram_l1_normalised(*, eps=1e-8):
+    r"""Squared distance between Gram matrices over their absolute distance.
+
+    .. math:: \frac{\sum_{ij} (G_{ij} - A_{ij})^2}{\sum_{ij} |G_{ij} - A_{ij}| + \epsilon}, \quad
+              G = F^T F / N
+
+    The `StyleLoss` of crowsonkb/style-transfer-pytorch: not a multiple of the squared distance, but
+    scaled by its own size, so that the gradient with respect to G has an L1 norm near 1 whatever the
+    distance. Gram matrices are divided by positions; both sums run over the C^2 entries.
+
+    >>> import jax.numpy as jnp
+    >>> loss, x = gram_l1_normalised(), jnp.ones((4, 4, 3))
+    >>> float(loss.score(2 * x, loss.target(x)))
+    3.0
+    """
+
+    def score(x, target, *, where=None, key=None):
+        difference = gram_matrix(x, where=where) - target
+        divisor = jnp.sum(jnp.abs(difference)) + eps
+        value = jnp.sum(jnp.square(difference)) / divisor
+        return zero_if_empty(value, x, where)
+
+    return Loss(target=gram_matrix, score=score)

@@ -1,0 +1,208 @@
+"""VGG-19 in Flax Linen, cut off at the deepest tap asked for."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nstjax.errors import nearest
+from nstjax.ops.convolution import conv3x3, pad, pool
+
+DEPTHS = (2, 2, 4, 4, 4)
+WIDTHS = (64, 128, 256, 512, 512)
+SLIM_WIDTHS = (16, 32, 64, 128, 128)
+TINY_WIDTHS = (4, 6, 8, 8, 8)
+CONVS = tuple(f"conv{b}_{i}" for b, n in enumerate(DEPTHS, 1) for i in range(1, n + 1))
+# Every tap, shallow to deep.
+TAPS = tuple(
+    tap
+    for b, n in enumerate(DEPTHS, 1)
+    for tap in (
+        *(f"{kind}{b}_{i}" for i in range(1, n + 1) for kind in ("conv", "relu")),
+        f"pool{b}",
+    )
+)
+POOLINGS = ("max", "average", "l2")
+PADDINGS = {"zero": "constant", "reflect": "reflect", "replicate": "edge"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """What a weight set expects of its input, from RGB in [0, 1]: (scale * image - mean) / std.
+
+    Attributes:
+      order: "rgb" or "bgr", the channel order of the input and of `mean` and `std`.
+      scale: the value of white before the mean is subtracted.
+      mean: subtracted per channel.
+      std: divided by per channel, last.
+    """
+
+    order: str
+    scale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __call__(self, image):
+        """Network input [h, w, 3] from an sRGB image [h, w, 3] in [0, 1]."""
+        x = image[..., ::-1] if self.order == "bgr" else image
+        mean, std = jnp.asarray(self.mean, x.dtype), jnp.asarray(self.std, x.dtype)
+        return (x * self.scale - mean) / std
+
+
+CAFFE = Preprocessing("bgr", 255.0, (103.939, 116.779, 123.68))
+TORCHVISION = Preprocessing("rgb", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """A network that losses read features from.
+
+    Attributes:
+      apply: `apply(params, image, taps) -> {tap: features [h, w, c]}`, image [H, W, 3] sRGB in [0, 1].
+      params: a pytree of arrays.
+      taps: the names of the taps that `params` reach, shallow to deep.
+    """
+
+    apply: Callable[[Any, jax.Array, tuple[str, ...]], dict[str, jax.Array]]
+    params: Any
+    taps: tuple[str, ...]
+
+
+class VGG19(nn.Module):
+    """The convolutional part of VGG-19.
+
+    Attributes:
+      preprocessing: applied to the image first.
+      widths: channels of each of the five blocks.
+      pooling: "max", "average" or "l2" (root of the sum of squares, as PyTorch's LPPool2d), 2 x 2
+        with stride 2; an odd last row or column is dropped, a side of 1 stays 1.
+      padding: of the 3 x 3 convolutions: "zero", "reflect" or "replicate". Where a map is a single
+        row or column, "reflect" has nothing to reflect and replicates.
+
+    References:
+      Simonyan & Zisserman 2015, https://arxiv.org/abs/1409.1556
+    """
+
+    preprocessing: Preprocessing = CAFFE
+    widths: tuple[int, ...] = WIDTHS
+    pooling: str = "max"
+    padding: str = "zero"
+
+    @nn.compact
+    def __call__(self, image, taps):
+        """Features at `taps` of an image [H, W, 3] sRGB in [0, 1]; nothing deeper is computed.
+
+        Args:
+          image: [H, W, 3] float, any size from 1 x 1; leading axes of a batch stay in front.
+          taps: names from `TAPS`: `conv4_2` is before the ReLU, `relu4_2` after it, `pool4` after the
+            block; `image` is the picture itself.
+
+        Returns:
+          {tap: [h, w, c]}.
+        """
+        features = {"image": image}
+        wanted = [tap for tap in check_taps(taps, TAPS) if tap != "image"]
+        deepest = max((TAPS.index(tap) for tap in wanted), default=-1)
+        x = self.preprocessing(image)
+        for tap in TAPS[: deepest + 1]:
+            if tap.startswith("conv"):
+                x = Conv3x3(self.widths[int(tap[4]) - 1], PADDINGS[self.padding], name=tap)(x)
+            elif tap.startswith("relu"):
+                x = nn.relu(x)
+            else:
+                x = pool(x, self.pooling)
+            features[tap] = x
+        return {tap: features[tap] for tap in taps}
+
+
+class Conv3x3(nn.Module):
+    """3 x 3 convolution with stride 1 that keeps the size: [..., h, w, c] -> [..., h, w, features]."""
+
+    features: int
+    pad_mode: str
+    initializer: Callable = nn.initializers.he_normal()
+
+    @nn.compact
+    def __call__(self, x):
+        shape = (3, 3, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.initializer, shape)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        if self.pad_mode != "constant":
+            x = pad(x, self.pad_mode)
+        border = 1 if self.pad_mode == "constant" else 0
+        return conv3x3(x, kernel.astype(x.dtype), border) + bias.astype(x.dtype)
+
+
+def make_encoder(params, preprocessing, *, pooling="max", padding="zero"):
+    """An `Encoder` of VGG-19 weights.
+
+    Args:
+      params: {conv name: {"kernel": [3, 3, i, o], "bias": [o]}}, from conv1_1 on without gaps; the
+        widths are read off them.
+      preprocessing: the `Preprocessing` the weights were trained with.
+      pooling: "max", "average" or "l2".
+      padding: "zero", "reflect" or "replicate".
+
+    Raises:
+      ValueError: for an unknown pooling or padding.
+    """
+    for name, value, valid in (("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)):
+        if value not in valid:
+            raise ValueError(f"{name} {value!r} is unknown{nearest(value, valid)}")
+    widths = tuple(params[f"conv{b}_1"]["bias"].shape[0] for b in range(1, 6) if f"conv{b}_1" in params)
+    network = VGG19(preprocessing, widths, pooling, padding)
+    return Encoder(_Apply(network), {"params": params}, reachable_taps(params))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Apply:
+    """`Encoder.apply` of a network; equal for equal networks, so that programs compile once."""
+
+    network: VGG19
+
+    def __call__(self, params, image, taps):
+        return self.network.apply(params, image, tuple(taps))
+
+
+def widths(params):
+    """Channels of the blocks that params {conv name: {"kernel", "bias"}} reach."""
+    return tuple(len(params[conv]["bias"]) for conv in CONVS if conv.endswith("_1") and conv in params)
+
+
+def reachable_taps(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The taps, shallow to deep, that a set of convolutions reaches without a gap."""
+    taps = []
+    for tap in TAPS:
+        if tap.startswith("conv") and tap not in params:
+            break
+        taps.append(tap)
+    return tuple(taps)
+
+
+def check_taps(taps: Sequence[str], available: Sequence[str], source: str = "VGG-19") -> tuple[str, ...]:
+    """Returns the taps, or raises ValueError for the first that is unknown or too deep."""
+    for tap in taps:
+        if tap == "image" or tap in available:
+            continue
+        if tap in TAPS:
+            raise ValueError(f"tap {tap!r} is deeper than {source}, which ends at {available[-1]!r}")
+        raise ValueError(f"tap {tap!r} does not exist{nearest(tap, ('image', *available))}")
+    return tuple(taps)
+
+
+def random_params(seed, widths=WIDTHS):
+    """He-initialised weights: normal [3, 3, i, o] kernels of variance 2 / (9 i), zero biases.
+
+    A ReLU network with them keeps the mean square of its activations from layer to layer.
+    """
+    rng, params, channels = np.random.default_rng(seed), {}, 3
+    for conv in CONVS:
+        width = widths[int(conv[4]) - 1]
+        kernel = rng.normal(0, np.sqrt(2 / (9 * channels)), (3, 3, channels, width))
+        params[conv] = {"kernel": kernel.astype(np.float32), "bias": np.zeros(width, np.float32)}
+        channels = width
+    return params

@@ -1,0 +1,182 @@
+"""Universal style transfer of many contents in many styles: each picture once, each style read once."""
+
+import concurrent.futures
+import dataclasses
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tqdm
+from PIL import Image
+
+from nstjax import files
+from nstjax import images
+from nstjax.images import sheet
+from nstjax.runs import transfer
+from nstjax.errors import FailedError
+from nstjax.errors import UserError
+from nstjax.runs.cache import Cache
+from nstjax.runs.experiment import style_names
+from nstjax.errors import notify
+from nstjax.runs.folder import RunFolder
+
+_LARGEST_SHEET = 100  # pictures
+
+
+class _Job(NamedTuple):
+    """One picture to make."""
+
+    content: str
+    path: Path
+    style: str
+
+
+def stylize(config, contents, styles, workdir, command=""):
+    """Transfers every style to every content: WORKDIR/STYLE/CONTENT.png, and a sheet of them.
+
+    Contents are done in their order, style by style; of each style what is known is computed once, and
+    pictures of one size are compiled for once. A picture that is there already, of the same files, is left.
+
+    Args:
+      config: a ConfigDict as `configs/wct.py` returns it; its content and style are not looked at.
+      contents: paths and `example:NAME`s, or a folder, whose pictures are taken in the order of their
+        numbers and names: the frames of a video.
+      styles: paths and `example:NAME`s; empty for that of the config, several blended.
+      workdir: path of a folder.
+      command: the command line, for provenance.
+
+    Returns:
+      {"pictures": folder, "sheet": path}, a sheet for up to 100 pictures.
+
+    Raises:
+      UserError: for whatever a person can mend before anything is made.
+      FailedError: for contents that could not be read or transferred; the others are made.
+    """
+    if config.content_mask or config.style_mask:
+        raise UserError("content_mask and style_mask belong to one content; give them without contents")
+    if config.init != "content":
+        raise UserError(f"init is {config.init!r}; expected 'content' where contents are given")
+    names, once = _names(contents), Cache()
+    configs = {style: _with(config, names[0], style) for style in styles or [config.style]}
+    folders = _labels("styles", [style_names(style)[0] for style in configs])
+    loaded = {style: transfer.load(each, once) for style, each in configs.items()}
+    first = next(iter(loaded.values()))
+    for note in dict.fromkeys(note for each in loaded.values() for note in each.notes):
+        notify(f"note: {note}")
+    inputs = transfer.provenance(first, command)
+    inputs["inputs"]["pictures"] = {
+        name: {"name": p.name, "sha256": p.sha256}
+        for name, each in zip(folders, loaded.values(), strict=True)
+        for p in each.styles
+    }
+    listed = {"contents": contents, "styles": [*configs]}
+    stems, workdir = _labels("contents", names), Path(workdir).expanduser().absolute()
+    jobs = [
+        _Job(name, workdir / folder / f"{stem}.png", style)
+        for folder, style in zip(folders, configs, strict=True)
+        for stem, name in zip(stems, names, strict=True)
+    ]
+    with RunFolder(workdir, first.config | {"content": "", "style": ""} | listed, inputs):
+        failed = _run(jobs, loaded)
+        left = {"pictures": workdir}
+        if len(jobs) <= _LARGEST_SHEET and len(failed) < len(jobs):
+            left["sheet"] = workdir / "sheet.jpg"
+            files.write_atomic(left["sheet"], _sheet(jobs, stems, folders))
+    if failed:
+        raise FailedError("; ".join([f"{len(failed)} of {len(jobs)} pictures failed", *failed]))
+    return left
+
+
+def _run(jobs, loaded):
+    """Makes the pictures that are not there; returns why some could not be made."""
+    failed, regions = [], {}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, tqdm.tqdm(jobs, disable=None) as bar:
+        reading, writing = pool.submit(_read, jobs[0]), None
+        for job, following in zip(jobs, [*jobs[1:], None], strict=True):
+            read, reading = reading, following and pool.submit(_read, following)
+            bar.set_postfix_str(f"{job.path.parent.name}/{job.path.name}")
+            transfer = loaded[job.style]
+            try:
+                picture = read.result()
+                label = _label(transfer, picture)
+                if not _there(job.path, label):
+                    if job.style not in regions:
+                        regions = {job.style: transfer.regions_of(transfer)}
+                    one = dataclasses.replace(transfer, content=picture)
+                    transfer.check_sizes(one)
+                    image = np.asarray(transfer.run(one, regions[job.style]))
+                    if not np.isfinite(image).all():
+                        raise UserError(transfer.NOT_FINITE)
+                    writing = writing and writing.result()
+                    writing = pool.submit(_write, job.path, image, label)
+            except UserError as error:
+                failed.append(f"{job.content}: {error}")
+            bar.update()
+        if writing:
+            writing.result()
+    return failed
+
+
+def _read(job):
+    return images.load_picture(job.content)
+
+
+def _write(path, image, label):
+    with files.writing(path.parent):
+        path.parent.mkdir(exist_ok=True)
+    files.write_atomic(path, images.encode_png(image, label))
+
+
+def _there(path, label):
+    """Whether a picture is there and was made of the same files."""
+    if not path.exists():
+        return False
+    with Image.open(path) as made:
+        return made.text.get("Comment") == label
+
+
+def _label(transfer, content):
+    styles = ", ".join(f"{p.name} {p.sha256[:16]}" for p in transfer.styles)
+    return f"{transfer.label}; content: {content.name} {content.sha256[:16]}; style: {styles}"
+
+
+def _names(contents):
+    """The names of contents: as they are, or of the pictures in a folder, frame 2 before frame 10."""
+    if len(contents) == 1 and Path(contents[0]).expanduser().is_dir():
+
+        def order(path):
+            parts = re.split(r"(\d+)", path.name)
+            return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+        return [str(path) for path in sorted(images.picture_files(contents[0]), key=order)]
+    return [*contents]
+
+
+def _labels(what, names):
+    """Short names of pictures, each once.
+
+    Raises:
+      UserError: for two that are the same.
+    """
+    labels = [Path(name.removeprefix("example:")).stem for name in names]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"{what}: two pictures are called {label}; rename a file")
+    return labels
+
+
+def _with(config, content, style):
+    made = config.copy_and_resolve_references()
+    with made.unlocked():
+        made.content, made.style = content, style
+    return made
+
+
+def _sheet(jobs, stems, folders):
+    cells = {}
+    for job in jobs:
+        if job.path.exists():
+            with Image.open(job.path) as made:
+                cells[job.path.stem, job.path.parent.name] = made.convert("RGB")
+    return sheet.encode(sheet.grid(cells, stems, folders, 320), "JPEG", quality=90)

@@ -1,0 +1,56 @@
+"""Whether a picture can fit in memory, by a bound that refuses only what is hopeless, and what was used."""
+
+import functools
+import os
+import resource
+import sys
+
+import jax
+
+from nstjax.errors import UserError
+from nstjax.networks.vgg import TAPS
+
+
+def check(key, shape, params, taps, *, backward):
+    """Raises UserError where features of an image [H, W, 3] need more memory than the device has.
+
+    Args:
+      key: of the config, for the message.
+      shape: (H, W).
+      params: {conv name: {"bias": [o], ...}}.
+      taps: what is deeper than all of them is not computed.
+      backward: whether a gradient is wanted.
+    """
+    bytes_needed = needed(shape, params, taps, backward=backward)
+    if bytes_needed > available():
+        raise UserError(
+            f"{key}: {shape[1]} x {shape[0]} pixels need over {bytes_needed / 1e9:.0f} GB of memory "
+            f"and there are {available() / 1e9:.0f}; give a smaller one"
+        )
+
+
+def needed(shape, params, taps, *, backward):
+    """Bytes that float32 features take at the least.
+
+    For a gradient the output of every convolution is kept: compiled programs take 2.4 to 6.5 times
+    that, of which 2 are counted. Without a gradient two outputs at a time are enough.
+    """
+    deepest = max((TAPS.index(tap) for tap in taps if tap in TAPS), default=-1)
+    convs = [tap for tap in TAPS[: deepest + 1] if tap.startswith("conv")]
+    pixels = shape[0] * shape[1]
+    outputs = [params[conv]["bias"].shape[0] * pixels / 4 ** (int(conv[4]) - 1) for conv in convs]
+    return 4 * (3 * pixels + 2 * (sum(outputs) if backward else max(outputs, default=0)))
+
+
+@functools.cache
+def available():
+    """Bytes of memory that the device has: its own, or the machine's."""
+    own = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    return own or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak():
+    """Bytes of memory that were used at most: of the device's own, or by this process of the machine's."""
+    own = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return own or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,121 @@
+"""The terms of a config, checked and made into those of an objective."""
+
+import functools
+import inspect
+
+from nstjax.runs import validate
+from nstjax import losses
+from nstjax import transforms
+from nstjax.ops.gradients import FREE
+from nstjax.ops.gradients import NORMS
+from nstjax.ops.gradients import Control
+from nstjax.errors import UserError
+from nstjax.errors import nearest
+from nstjax.optimize.objective import REGIONS
+from nstjax.optimize.objective import Term
+
+KEYS = (
+    *("loss", "taps", "reference", "weight", "tap_weights", "transform", "transform_args"),
+    *("limit", "normalise", "regions"),
+)
+_LOSSES = tuple(name for name in losses.__all__ if name != "Loss")
+TRANSFORMS = ("adain", "histogram", "mean_shift", "wct")  # the others are of pictures
+
+
+def build(terms):
+    """A tuple of `Term` from the `terms` of a config.
+
+    Raises:
+      UserError: for a loss, a transform, a hyper-parameter or a reference that does not exist.
+    """
+    if not terms:
+        raise UserError("terms is empty: an experiment needs at least one loss")
+    return tuple(_term(name, term) for name, term in terms.items())
+
+
+def _term(name, term):
+    if not hasattr(term, "items"):
+        raise UserError(f"terms.{name} must be a dict of {', '.join(KEYS)}; got {term!r}")
+    for key in KEYS:
+        if key not in term:
+            raise UserError(f"terms.{name}.{key} is missing")
+    known(f"terms.{name}.loss", term.loss, _LOSSES)
+    if not term.taps:
+        raise UserError(f"terms.{name}.taps is empty: a term needs at least one tap")
+    validate.numbers(f"terms.{name}.weight", (term.weight,))
+    validate.numbers(f"terms.{name}.tap_weights", term.tap_weights)
+    if term.reference not in ("content", "style"):
+        raise UserError(f"terms.{name}.reference {term.reference!r} is unknown; expected content or style")
+    if term.tap_weights and len(term.tap_weights) != len(term.taps):
+        raise UserError(
+            f"terms.{name}.tap_weights has {len(term.tap_weights)} numbers for {len(term.taps)} taps"
+        )
+    if term.regions:
+        known(f"terms.{name}.regions", term.regions, REGIONS)
+    hyper = {key: value for key, value in term.items() if key not in KEYS}
+    return Term(
+        name,
+        bound(f"terms.{name}", losses, term.loss, hyper, KEYS),
+        tuple(term.taps),
+        term.reference,
+        _transform(name, term),
+        _control(name, term),
+        term.regions,
+    )
+
+
+def _transform(name, term):
+    if not term.transform:
+        if term.transform_args:
+            raise UserError(f"terms.{name}.transform_args are given, but no transform")
+        return None
+    known(f"terms.{name}.transform", term.transform, TRANSFORMS)
+    if term.reference != "content":
+        raise UserError(
+            f"terms.{name}.transform moves the content towards the style: reference must be content; "
+            f"got {term.reference!r}"
+        )
+    return bound(f"terms.{name}.transform_args", transforms, term.transform, term.transform_args)
+
+
+def _control(name, term):
+    validate.numbers(f"terms.{name}.limit", (term.limit,))
+    if term.limit < 0:
+        raise UserError(f"terms.{name}.limit must be at least 0; got {term.limit}")
+    if term.normalise:
+        known(f"terms.{name}.normalise", term.normalise, NORMS)
+    return Control(term.limit, term.normalise)
+
+
+def known(key, name, valid):
+    if name not in valid:
+        raise UserError(f"{key} {name!r} is unknown{nearest(name, valid)}")
+
+
+def bound(key, package, name, hyper, other_keys=()):
+    """What a factory of a package returns for hyper-parameters that a config gives under a key."""
+    valid = inspect.signature(getattr(package, name)).parameters
+    for parameter in hyper:
+        if parameter not in valid:
+            known = (*other_keys, *valid)
+            raise UserError(f"{key}.{parameter} is unknown for {name}{nearest(parameter, known)}")
+    try:
+        return _cached(package, name, tuple(sorted(hyper.items())))
+    except ValueError as error:
+        raise UserError(f"{key}: {error}") from None
+
+
+@functools.cache
+def _cached(package, name, hyper):
+    """The same functions for the same arguments, so that equal objectives are one compiled program."""
+    return getattr(package, name)(**dict(hyper))
+
+
+def check_control(terms, plan):
+    """Raises UserError where a gradient is controlled and a line search needs it as it is."""
+    for term in terms:
+        if plan.is_lbfgs and term.control != FREE:
+            raise UserError(
+                f"terms.{term.name} controls its gradient, which then is not that of the value, as the line "
+                "search of lbfgs needs; expected another optimizer, such as adam"
+            )

@@ -1,0 +1,1 @@
+"""Many runs that differ in what is compared, and their report."""

@@ -1,0 +1,1 @@
+"""Training networks: the loop, data, the recipes of `mini` and of decoders."""

@@ -1,0 +1,124 @@
+"""The recipe of `mini`, a small encoder with decoders: from pictures and teachers to two files."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nstjax import files, images
+from nstjax.errors import UserError
+from nstjax.networks import formats, pretrained, vgg
+from nstjax.networks.normalise import mean_activations, rescale
+from nstjax.runs import validate
+from nstjax.training import distillation, recipe
+
+PARTS = ("shallow", "deep", *recipe.DECODERS)
+CALIBRATION_BATCHES = 12
+# Filters are scaled as if they fired, or weighed, at least this share of the mean of their layer.
+RAREST = 1e-3
+ABOUT = {
+    "what": "VGG-19 to relu5_1 with narrow layers, each scaled to a mean activation of 1; decoders for it",
+    "recipe": "python -m experiments.distill --config=configs/mini.py",
+    "teachers": "VGG-19 (blocks 1 to 3), the slim encoder of Wang et al. 2020 (blocks 4 and 5)",
+    "licence": "MIT",
+    "attribution": (
+        "Trained from random weights to imitate VGG-19 of K. Simonyan and A. Zisserman, Visual Geometry "
+        "Group, University of Oxford (weights CC BY 4.0), and Collaborative Distillation (MIT)"
+    ),
+}
+
+
+def load(config, workdir, command=""):
+    """The `nstjax.training.recipe.Recipe` of a config as `configs/mini.py` returns it.
+
+    Raises:
+      UserError: for a value that is out of range, a picture or a teacher that cannot be read.
+    """
+    check(config)
+    teachers = [pretrained.load(config.teacher.shallow).sha256, _digest(config.teacher.deep)]
+    return recipe.load(config, workdir, teachers, command)
+
+
+def _digest(path):
+    try:
+        return files.file_hash(path, "sha256")
+    except OSError as error:
+        raise UserError(f"teacher {path}: cannot be read ({error.strerror})") from None
+
+
+def check(config):
+    """Raises UserError for a config that is no recipe, or a value that is out of range."""
+    validate.keys(config, ("data", "held_out", "teacher", *PARTS), "a recipe, such as configs/mini.py")
+    recipe.check(config, PARTS)
+
+
+def make(plan):
+    """Trains the encoder, blocks 1 to 3 before 4 and 5, and then its decoders.
+
+    Returns:
+      {"encoder": path, "decoders": path} of two files.
+
+    Raises:
+      UserError: for whatever a person can mend.
+      NotFiniteError: where training failed.
+    """
+    left = {"encoder": plan.workdir / "mini.safetensors"}
+    left["decoders"] = plan.workdir / "mini_decoders.safetensors"
+    formats.save(left["encoder"], _encoder(plan), dtype=plan.config.dtype)
+    decoders = recipe.decoders(plan, pretrained.load(str(left["encoder"])), recipe.DECODERS, ABOUT)
+    formats.save_decoders(left["decoders"], decoders, dtype=plan.config.dtype)
+    return left
+
+
+def _encoder(plan):
+    config = plan.config
+    network = vgg.VGG19(vgg.TORCHVISION, config.widths)
+    start = network.init(jax.random.key(config.seed), jnp.zeros((16, 16, 3)), ("relu5_1",))["params"]
+    shallow = {conv: p for conv, p in start.items() if conv <= "conv3_1"}
+    deep = {conv: p for conv, p in start.items() if conv > "conv3_1"}
+    teacher = distillation.shallow_teacher(config.teacher.shallow)
+    shallow = _distill(plan, "shallow", teacher, distillation.SHALLOW, shallow, {})
+    teacher = distillation.deep_teacher(config.teacher.deep)
+    deep = _distill(plan, "deep", teacher, distillation.DEEP, deep, shallow["vgg"])
+    params = {**shallow["vgg"], **deep["vgg"]}
+    return _normalised(
+        formats.Weights(params, vgg.TORCHVISION, "mini", about=ABOUT), shallow["maps"] | deep["maps"]
+    )
+
+
+def _normalised(trained, maps):
+    """A mean activation of 1 for every filter, as Gatys et al. have it; at taps, for the layer as a whole.
+
+    Within a tap filters keep the weight that the teacher gives them: one that fires rarely would rule every
+    squared distance there if its mean were 1.
+    """
+    means = mean_activations(trained, images.calibration_images(), pooling="max", padding="zero")
+    scales = {}
+    for conv, mean in means.items():
+        mean = np.maximum(mean, RAREST * mean.mean())
+        tap = conv.replace("conv", "relu")
+        share = np.asarray(distillation.importance(maps[tap])) if tap in maps else 1 / mean
+        share = np.maximum(share, RAREST * share.mean())
+        scales[conv] = share / np.mean(share * mean)
+    return dataclasses.replace(trained, params=rescale(trained.params, scales))
+
+
+def _distill(plan, name, teacher, taps, params, frozen):
+    """{"vgg", "maps"}: a student's convolutions `params` trained on top of `frozen` ones, and its maps."""
+    batches = recipe.batches(plan, name)
+    some = [jnp.asarray(batches[i]) for i in range(CALIBRATION_BATCHES)]
+    student = distillation.make_student(plan.config.widths, taps)
+    scales = distillation.unit_scales(jax.jit(lambda images: teacher(images, "zero")), some)
+
+    @jax.jit
+    def features(images):
+        return student({**frozen, **params}, images, "zero")
+
+    @jax.jit
+    def wanted(images):
+        return {tap: scales[tap] * x for tap, x in teacher(images, "zero").items()}
+
+    maps = distillation.fit_maps(features, wanted, some)
+    loss = distillation.make_loss(student, teacher, scales, frozen)
+    return recipe.train_part(plan, name, loss, {"vgg": params, "maps": maps}, batches)

@@ -1,0 +1,190 @@
+"""Recipes of networks: what every trained part shares, and decoders for any encoder."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from nstjax import images
+from nstjax.errors import UserError
+from nstjax.networks import formats, pretrained, vgg
+from nstjax.networks.decoder import LEVELS
+from nstjax.runs import provenance, validate
+from nstjax.runs.folder import RunFolder
+from nstjax.training import data, loop, reconstruction
+
+DECODERS = {f"decoder{level}": level for level in LEVELS}
+OPTIMIZERS = {"adam": loop.adam, "muon": loop.muon}
+# Steps, learning rates and crops. Deeper decoders need larger crops, and lower rates lest they die.
+_SCHEDULE = {
+    "decoder1": (3000, 7e-3, 64),
+    "decoder2": (4000, 7e-3, 64),
+    "decoder3": (8000, 7e-3, 64),
+    "decoder4": (4000, 4e-3, 96),
+    "decoder5": (2500, 3e-3, 128),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What every part of a recipe is trained with.
+
+    Attributes:
+      config: a ConfigDict as `configs/mini.py` and `configs/decoder.py` return it.
+      workdir: a folder; each part gets a run folder in it, and goes on where it was stopped.
+      pictures: [H, W, 3] uint8 each, to take crops of.
+      provenance: for `provenance.json`.
+    """
+
+    config: Any
+    workdir: Path
+    pictures: list
+    provenance: dict
+
+
+def decoder_parts():
+    """{part: what it is trained with, for a ConfigDict} of the decoders of a recipe."""
+    return {
+        name: {
+            "steps": steps,
+            "optimizer": "muon",
+            "learning_rate": rate,
+            "size": size,
+            "batch": 4,
+            "feature_weight": 0.1,
+        }
+        for name, (steps, rate, size) in _SCHEDULE.items()
+    }
+
+
+def load(config, workdir, teachers, command=""):
+    """The `Recipe` of a config whose parts are checked.
+
+    Args:
+      config: with `data`, a folder of pictures to which those of the package are added, or "" for those
+        alone; `held_out` and `left_out`, names of some, without suffixes, that are not used; and `seed`.
+      workdir: path of a folder.
+      teachers: SHA-256 of the networks that are imitated or inverted.
+      command: the command line, for provenance.
+
+    Raises:
+      UserError: for a picture that cannot be read.
+    """
+    files = images.picture_files(config.data) if config.data else []
+    away = {*config.held_out, *config.left_out}
+    names = [str(path) for path in files if path.stem not in away]
+    names += [f"example:{name}" for name in images.example_names()]
+    pictures = [images.load_picture(name) for name in names]
+    inputs = {
+        "pictures": {Path(p.name).name: p.sha256 for p in pictures},
+        "teachers": teachers,
+        "seed": config.seed,
+    }
+    described = provenance.describe(inputs, command)
+    return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)
+
+
+def check(config, parts):
+    """Raises UserError for a value of a recipe, or of its parts, that is out of range."""
+    if not 0 <= config.texture_share < 1:
+        raise UserError(f"texture_share must be in [0, 1); got {config.texture_share}")
+    for name in parts:
+        part = config[name]
+        for key, unit in (("steps", 1), ("batch", 2), ("size", 16)):
+            if part[key] < unit or part[key] % unit:
+                raise UserError(f"{name}.{key} must be a positive multiple of {unit}; got {part[key]}")
+        if part.optimizer not in OPTIMIZERS:
+            raise UserError(f"{name}.optimizer must be {' or '.join(OPTIMIZERS)}; got {part.optimizer!r}")
+        if not part.learning_rate > 0:
+            raise UserError(f"{name}.learning_rate must be above 0; got {part.learning_rate}")
+    for key in ("log_every", "checkpoint_every"):
+        if config[key] < 1:
+            raise UserError(f"{key} must be at least 1; got {config[key]}")
+    if config.dtype not in ("float16", "float32"):
+        raise UserError(f"dtype must be float16 or float32; got {config.dtype!r}")
+
+
+def load_decoders(config, workdir, command=""):
+    """The `Recipe` of a config as `configs/decoder.py` returns it, and the weight set it names.
+
+    Raises:
+      UserError: for whatever a person can mend.
+    """
+    validate.keys(config, ("weights", "levels", "data"), "decoders, such as configs/decoder.py")
+    levels = tuple(config.levels)
+    if not levels or not set(levels) <= set(LEVELS) or len(set(levels)) < len(levels):
+        raise UserError(f"levels must be some of {LEVELS}, each once; got {levels}")
+    check(config, [f"decoder{level}" for level in levels])
+    loaded = pretrained.load(config.weights, seed=config.seed)
+    deepest = f"relu{max(levels)}_1"
+    if deepest not in vgg.reachable_taps(loaded.params):
+        end = vgg.reachable_taps(loaded.params)[-1]
+        raise UserError(f"weights {config.weights}: end at {end}, before {deepest}; give fewer levels")
+    return load(config, workdir, [loaded.sha256], command), loaded
+
+
+def make_decoders(recipe, loaded):
+    """Trains the decoders of `config.levels`, one after the other.
+
+    Returns:
+      {"decoders": path} of a file for `nstjax.networks.load_decoders`.
+
+    Raises:
+      UserError: for whatever a person can mend.
+      NotFiniteError: where training failed.
+    """
+    names = [f"decoder{level}" for level in sorted(recipe.config.levels)]
+    about = {
+        "what": f"decoders for the encoder {loaded.label}, on its max pooling and reflection padding",
+        "encoder": loaded.sha256,
+    }
+    made = decoders(recipe, loaded, names, about | {k: v for k, v in loaded.about.items() if k != "what"})
+    left = recipe.workdir / "decoders.safetensors"
+    formats.save_decoders(left, made, dtype=recipe.config.dtype)
+    return {"decoders": left}
+
+
+def decoders(recipe, loaded, names, about):
+    """`nstjax.networks.Decoders` of a weight set, each a part of the recipe."""
+    widths = vgg.widths(loaded.params)
+    encoder = vgg.make_encoder(loaded.params, loaded.preprocessing, padding="reflect")
+
+    def one(name):
+        level = DECODERS[name]
+        loss = reconstruction.make_loss(encoder, level, widths, recipe.config[name].feature_weight)
+        params = reconstruction.init(jax.random.key(recipe.config.seed), level, widths)
+        return train_part(recipe, name, loss, params, batches(recipe, name))
+
+    return formats.Decoders({name: one(name) for name in names}, widths, loaded.label, about=about)
+
+
+def train_part(recipe, name, loss, params, batches):
+    """The params of one part, trained in a run folder of its own by what the config says of the part."""
+    config, part = recipe.config, recipe.config[name]
+    # A part goes on in its folder whatever becomes of the others.
+    others = {k for k, v in config.items() if hasattr(v, "steps") and k != name}
+    own = {key: value for key, value in config.to_dict().items() if key not in {*others, "levels"}}
+    with RunFolder(recipe.workdir / name, own, recipe.provenance) as folder:
+        return loop.train(
+            folder,
+            loss,
+            params,
+            OPTIMIZERS[part.optimizer](part.learning_rate, part.steps),
+            batches,
+            steps=part.steps,
+            log_every=config.log_every,
+            checkpoint_every=config.checkpoint_every,
+        )
+
+
+def batches(recipe, name):
+    """What a part is trained on, a `grain.MapDataset`."""
+    part = recipe.config[name]
+    return data.make_batches(
+        recipe.pictures,
+        size=part.size,
+        batch=part.batch,
+        seed=recipe.config.seed,
+        texture_share=recipe.config.texture_share,
+    )

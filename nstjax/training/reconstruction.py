@@ -1,0 +1,48 @@
+"""Training decoders: pictures encoded and decoded again."""
+
+import jax.numpy as jnp
+
+from nstjax.networks.decoder import Decoder
+
+_EPSILON = 1e-6
+
+
+def init(key, level, widths):
+    """Random weights {conv: {"kernel", "bias"}} of the decoder of a level."""
+    features = jnp.zeros((2, 2, widths[level - 1]))
+    return Decoder(level, widths).init(key, features)["params"]
+
+
+def make_loss(encoder, level, widths, feature_weight):
+    r"""How far decoded pictures are from those that were encoded.
+
+    .. math:: \overline{(I' - I)^2} / \overline{(I - \bar I)^2}
+              + \lambda \sum (\Phi(I') - \Phi(I))^2 / \sum \Phi(I)^2
+
+    I' is picture I through its features :math:`\Phi` at relu{level}_1 and back; means and sums run over
+    the batch, :math:`\bar I` is its mean colour.
+
+    Args:
+      encoder: an `Encoder` with reflection padding; its weights stay as they are.
+      level: 1 to 5.
+      widths: channels of the encoder's five blocks.
+      feature_weight: :math:`\lambda`.
+
+    Returns:
+      `loss(params, images [batch, H, W, 3]) -> (scalar, {"pixel": mean squared error, "feature": second
+      fraction})` for params as `init` returns them.
+    """
+    tap, decoder = f"relu{level}_1", Decoder(level, widths)
+
+    def encode(images):
+        return encoder.apply(encoder.params, images, (tap,))[tap]
+
+    def loss(params, images):
+        wanted = encode(images)
+        decoded = decoder.apply({"params": params}, wanted)
+        spread = jnp.mean(jnp.square(images - jnp.mean(images, (0, 1, 2)))) + _EPSILON
+        pixel = jnp.mean(jnp.square(decoded - images))
+        feature = jnp.sum(jnp.square(encode(decoded) - wanted)) / (jnp.sum(jnp.square(wanted)) + _EPSILON)
+        return pixel / spread + feature_weight * feature, {"pixel": pixel, "feature": feature}
+
+    return loss

@@ -1,0 +1,95 @@
+"""Whitening and colouring."""
+
+import jax.numpy as jnp
+
+from nstjax.ops.moments import Moments, area, gram_matrix, masked_mean
+from nstjax.ops.roots import inverse_root, newton_schulz, root
+from nstjax.transforms._base import by_moments
+
+# The arguments of `wct` with which it computes what published code does.
+CONVENTIONS = {
+    # Yijunmaverick/UniversalStyleTransfer, in float64; with alpha = 0.6
+    "universal_style_transfer": {},
+    # irasin/Pytorch_WCT, the same; with alpha = 1
+    "pytorch_wct": {},
+    # NVIDIA/FastPhotoStyle: I is added to the covariance of x
+    "fast_photo_style": {"ridge_content": 1.0},
+    # clovaai/WCT2: I is added to both, and no value leaves the range of x
+    "wct2": {"ridge_content": 1.0, "ridge_style": 1.0, "clamp": True},
+    # MingSun-Tse/Collaborative-Distillation, in float64, which keeps eigenvalues down to 1e-100
+    "collaborative_distillation": {"cut": 0.0},
+}
+
+
+def wct(*, ridge_content=0.0, ridge_style=0.0, cut=1e-5, unbiased=True, clamp=False, iterations=None):
+    r"""Features with the mean and the covariance of a style: whitening and colouring.
+
+    .. math:: \Sigma_s^{1/2} \Sigma_x^{-1/2} (x - \mu_x) + \mu_s
+
+    Both roots are symmetric. Where x varies in fewer directions than it has channels, as with fewer
+    positions than channels, the result has the covariance :math:`\Sigma_s^{1/2} P \Sigma_s^{1/2}`, P the
+    projector on the directions in which it varies. A blend of styles averages means and roots, which is
+    the interpolation of the features coloured by each.
+
+    Args:
+      ridge_content: times I, added to the covariance of x.
+      ridge_style: the same of the style.
+      cut: eigenvalues of covariances below it are dropped, as are those below float32 rounding (about
+        1e-6 of the largest).
+      unbiased: whether covariances are divided by n - 1 (by 1 where that is less), rather than by n, the
+        number of positions or the sum of the mask.
+      clamp: whether the result is clipped to the range of x, of all channels together.
+      iterations: of Newton-Schulz, for accelerators, instead of eigenvalues; without a `cut`.
+
+    Differs from the code: UniversalStyleTransfer drops as many eigenvalues on either side as on the one
+    that loses more; here each side drops its own, as in its script for two styles.
+
+    References:
+      Li et al. 2017, sec. 3.2, https://arxiv.org/abs/1705.08086
+
+    >>> import jax.numpy as jnp
+    >>> transform, x = wct(), jnp.array([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0], [2.0, 4.0]])[None]
+    >>> transform.apply(x, transform.style(3 * x + 1)).round()[0].tolist()
+    [[1.0, 1.0], [7.0, 1.0], [1.0, 13.0], [7.0, 13.0]]
+    """
+    for name, value in {"ridge_content": ridge_content, "ridge_style": ridge_style, "cut": cut}.items():
+        if not value >= 0:
+            raise ValueError(f"{name} must be at least 0; got {value}")
+    if iterations is not None and iterations < 1:
+        raise ValueError(f"iterations must be at least 1; got {iterations}")
+
+    def gather(x, *, where=None):
+        mean = masked_mean(x, where)
+        least, most = _range(x, where) if clamp else (None, None)
+        return Moments(area(x, where), mean, gram_matrix(x - mean, where=where), least, most)
+
+    def covariance(moments, ridge):
+        scale = moments.n / jnp.maximum(moments.n - 1, 1) if unbiased else 1.0
+        return scale * moments.spread + ridge * jnp.eye(len(moments.mean), dtype=moments.mean.dtype)
+
+    def style(moments):
+        a = covariance(moments, ridge_style)
+        return moments.mean, root(a, cut) if iterations is None else newton_schulz(a, iterations)[0]
+
+    def own(moments):
+        a = covariance(moments, ridge_content)
+        whitening = inverse_root(a, cut) if iterations is None else newton_schulz(a, iterations)[1]
+        return moments.mean, whitening, moments.least, moments.most
+
+    def move(x, own, style):
+        (mean, whitening, least, most), (mean_, colouring) = own, style
+        matrix = jnp.matmul(whitening, colouring, precision="highest")
+        coloured = jnp.matmul(x - mean, matrix, precision="highest") + mean_
+        return jnp.clip(coloured, least, most) if clamp else coloured
+
+    return by_moments(gather, style, own, move)
+
+
+def _range(x, where):
+    """The smallest and the largest value of features inside a mask, of all features under an empty one."""
+    if where is None:
+        return jnp.min(x), jnp.max(x)
+    inside = where[..., None] > 0
+    least = jnp.min(x, initial=jnp.max(x), where=inside)
+    most = jnp.max(x, initial=jnp.min(x), where=inside)
+    return least, most

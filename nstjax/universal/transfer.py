@@ -1,0 +1,154 @@
+"""Universal style transfer: pictures encoded, moved to the statistics of a style, decoded, level by level."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nstjax.networks import masks
+from nstjax.transforms import Transform
+from nstjax.universal.levels import Level
+
+
+class Region(NamedTuple):
+    """A part of a picture and the style that it gets.
+
+    Attributes:
+      style: what is known of the style, a pytree for each level, from `style` or `blend`.
+      where: soft mask [H, W] in [0, 1] of the picture; None for all of it.
+    """
+
+    style: Any
+    where: jax.Array | None = None
+
+
+def encode(level: Level, image):
+    """Features [h, w, c] of an image [H, W, 3] of any size: h is H / `level.unit`, rounded up.
+
+    To that end the picture is continued by its mirror image below and to the right.
+    """
+    return level.encode(continued(image, level.unit))
+
+
+def style(levels: Sequence[Level], transform: Transform, image, *, where=None, mask_mode="area"):
+    """What a transform knows of a style, once for any number of contents.
+
+    Args:
+      levels: those of `transfer`, in the same order.
+      transform: a `Transform` of features.
+      image: the style [H, W, 3] sRGB in [0, 1], any size.
+      where: soft mask [H, W] of what counts.
+      mask_mode: how it goes through the encoder, one of `nstjax.networks.masks.MODES`.
+
+    Returns:
+      A pytree a level.
+    """
+    return tuple(
+        transform.style(encode(level, image), where=mask_at(level, where, mask_mode)) for level in levels
+    )
+
+
+def blend(transform: Transform, styles, weights):
+    """Several results of `style` as one, for weights that sum to 1."""
+    return tuple(transform.blend(each, weights) for each in zip(*styles, strict=True))
+
+
+def transfer(
+    levels: Sequence[Level],
+    transform: Transform,
+    image,
+    regions: Sequence[Region],
+    *,
+    alpha=1.0,
+    mask_mode="area",
+    key=None,
+):
+    r"""A picture with the statistics of a style, at one level after the other.
+
+    .. math:: I_{l+1} = D_l\big(x + \alpha_l \sum_r m_r (T(x, s_{rl}) - x)\big), \quad x = E_l(I_l)
+
+    E and D are the encoder and the decoder of a level, T the transform, m the masks of the regions. What no
+    mask covers is encoded and decoded, no more. Masks are expected to sum to at most 1 anywhere.
+
+    Args:
+      levels: in the order in which they are applied: the paper goes from 5 to 1.
+      transform: a `Transform` of features.
+      image: the content [H, W, 3] sRGB in [0, 1], any size.
+      regions: `Region`s.
+      alpha: how far features are moved, of [0, 1]; a number, or one a level.
+      mask_mode: how masks go through the encoder, one of `nstjax.networks.masks.MODES`.
+      key: PRNG key for a transform that draws at random.
+
+    Returns:
+      [H, W, 3], about [0, 1], not clipped.
+
+    Differs from the paper: a picture whose sides are no multiples of 2^(level - 1) is continued by its mirror
+    image, and the result cut to its size, where the code rounds up and returns a larger one.
+
+    References:
+      Li et al. 2017, https://arxiv.org/abs/1705.08086
+    """
+    key = jax.random.key(0) if key is None else key
+    height, width = image.shape[:2]
+    for i, (level, share) in enumerate(zip(levels, shares(alpha, len(levels)), strict=True)):
+        here = [Region(region.style[i], region.where) for region in regions]
+        draw = jax.random.fold_in(key, i)
+        x = moved(level, transform, image, here, alpha=share, mask_mode=mask_mode, key=draw)
+        image = level.decode(x)[:height, :width]
+    return image
+
+
+def moved(level: Level, transform: Transform, image, regions, *, alpha=1.0, mask_mode="area", key=None):
+    """Features [h, w, c] of an image at one level, moved towards the styles of its regions.
+
+    Args: as of `transfer`, but for `style` of the regions: a pytree, that of the level.
+    """
+    key = jax.random.key(0) if key is None else key
+    x = result = encode(level, image)
+    for i, region in enumerate(regions):
+        where, draw = mask_at(level, region.where, mask_mode), jax.random.fold_in(key, i)
+        there = transform.apply(x, region.style, alpha=alpha, where=where, key=draw)
+        result = there if len(regions) == 1 else result + (there - x)
+    return result
+
+
+def stylize(levels, transform, image, regions, *, alpha=1.0, passes=1, mask_mode="area", key=None):
+    """`transfer`, compiled once for each size of picture, `passes` times, each on the result of the last.
+
+    Args: as of `transfer`.
+    """
+    key = jax.random.key(0) if key is None else key
+    alpha = shares(alpha, len(levels))
+    for number in range(passes):
+        draw = jax.random.fold_in(key, number)
+        image = _transfer(
+            tuple(levels), transform, image, tuple(regions), alpha=alpha, mask_mode=mask_mode, key=draw
+        )
+    return image
+
+
+_transfer = jax.jit(transfer, static_argnames=("transform", "mask_mode"))
+statistics = functools.partial(jax.jit, static_argnames=("transform", "mask_mode"))(style)
+
+
+def shares(alpha, count):
+    """Alpha for each of some levels [count], of a number or of one a level."""
+    alpha = jnp.asarray(alpha, jnp.float32)
+    if alpha.shape not in ((), (count,)):
+        raise ValueError(f"alpha must be a number or one for each of {count} levels; got {alpha.shape}")
+    return jnp.broadcast_to(alpha, (count,))
+
+
+def mask_at(level, where, mode):
+    """A mask [H, W] at the features of a level, or None."""
+    if where is None:
+        return None
+    return masks.propagate(continued(where, level.unit), (level.tap,), mode)[level.tap]
+
+
+def continued(x, unit):
+    """[H, W, ...] made into sides that are multiples of a unit by its mirror image below and to the right."""
+    more = [(0, -side % unit) for side in x.shape[:2]]
+    return jnp.pad(x, more + [(0, 0)] * (x.ndim - 2), mode="symmetric")
