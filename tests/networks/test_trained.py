@@ -17,7 +17,7 @@ from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.decoder import LEVELS, Decoder
 from nstjax.networks.normalise import mean_activations
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TRAINED = ROOT / "nstjax" / "trained"
 USE = """
 import nstjax, jax, numpy

@@ -11,7 +11,7 @@ from PIL import Image
 
 from nstjax import images
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = ["--config.weights=random-tiny", "--config.size=16"]
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from experiments import command, stylize
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "configs" / "demo.py"
 RANDOM = "note: the network has random weights (random-tiny (seed 0)), not trained ones\n"
 

@@ -21,7 +21,7 @@ from nstjax.runs import folder, run
 from nstjax.sweeps import design, kinds
 from nstjax.sweeps import run as sweeprun
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def config():

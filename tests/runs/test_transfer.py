@@ -19,7 +19,7 @@ from nstjax.sweeps import design, kinds, measure
 from nstjax.sweeps import report as sweepreport
 from nstjax.sweeps import run as sweeprun
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "wct.py"
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from nstjax.errors import FailedError, UserError
 from nstjax.runs import grid, transfer
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "wct.py"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from nstjax import files
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow

@@ -76,7 +76,7 @@ def start(server, cache, limit="None"):
         f"try: fetch({server.url!r}, digest={DIGEST!r}, cache={str(cache)!r})\n"
         "except UserError as error: sys.exit(str(error))\n"
     )
-    root = Path(download.__file__).parents[1]
+    root = Path(download.__file__).parents[2]
     process = subprocess.Popen([sys.executable, "-c", program], cwd=root, text=True, stdout=-1, stderr=-1)
     assert process.stdout.readline() == "ready\n"
     return process

@@ -21,7 +21,7 @@ from nstjax.training import distillation, fidelity, mini, recipe
 from nstjax.universal import levels
 
 TAPS = ("relu1_1", "relu2_1")
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def images(n=4, size=32, seed=0):
