@@ -91,8 +91,6 @@ class Experiment:
         return tuple(notes)
 
 
-
-
 def load(config, once=None):
     """Reads what a config names and checks every key.
 

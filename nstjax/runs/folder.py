@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 from nstjax import files
-from nstjax.runs import checkpoints
 from nstjax.errors import UserError
+from nstjax.runs import checkpoints
 
 
 def hold(path):

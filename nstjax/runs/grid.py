@@ -10,15 +10,12 @@ import numpy as np
 import tqdm
 from PIL import Image
 
-from nstjax import files
-from nstjax import images
+from nstjax import files, images
+from nstjax.errors import FailedError, UserError, notify
 from nstjax.images import sheet
 from nstjax.runs import transfer
-from nstjax.errors import FailedError
-from nstjax.errors import UserError
 from nstjax.runs.cache import Cache
 from nstjax.runs.experiment import style_names
-from nstjax.errors import notify
 from nstjax.runs.folder import RunFolder
 
 _LARGEST_SHEET = 100  # pictures

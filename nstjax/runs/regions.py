@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from nstjax import images
+from nstjax.errors import UserError, nearest
 from nstjax.images import labels
 from nstjax.networks import masks
-from nstjax.errors import UserError
-from nstjax.errors import nearest
 from nstjax.optimize.objective import Masks
 
 

@@ -1,8 +1,6 @@
 """Runs experiments in a run folder: progress, metrics, checkpoints, resuming."""
 
-import contextlib
 import importlib.util
-import sys
 import time
 from typing import NamedTuple
 
@@ -11,13 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
-from nstjax import optimize
-from nstjax import files
-from nstjax import images
-from nstjax.runs import experiment
-from nstjax.runs import report
-from nstjax.runs.cache import Cache
+from nstjax import files, images, optimize
 from nstjax.errors import NotFiniteError
+from nstjax.runs import experiment, report
+from nstjax.runs.cache import Cache
 from nstjax.runs.folder import RunFolder
 
 
@@ -270,5 +265,3 @@ def _row(head, values):
     finite = {k: np.asarray(v).item() for k, v in values.items() if np.isfinite(v)}
     first = {k: finite.pop(k) for k in ("evaluations", "total") if k in finite}
     return head | first | finite
-
-

@@ -3,16 +3,11 @@
 import functools
 import inspect
 
+from nstjax import losses, transforms
+from nstjax.errors import UserError, nearest
+from nstjax.ops.gradients import FREE, NORMS, Control
+from nstjax.optimize.objective import REGIONS, Term
 from nstjax.runs import validate
-from nstjax import losses
-from nstjax import transforms
-from nstjax.ops.gradients import FREE
-from nstjax.ops.gradients import NORMS
-from nstjax.ops.gradients import Control
-from nstjax.errors import UserError
-from nstjax.errors import nearest
-from nstjax.optimize.objective import REGIONS
-from nstjax.optimize.objective import Term
 
 KEYS = (
     *("loss", "taps", "reference", "weight", "tap_weights", "transform", "transform_args"),

@@ -8,31 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import universal
-from nstjax import files
-from nstjax import images
-from nstjax.networks import masks
-from nstjax.networks import pretrained
-from nstjax.networks import vgg
+from nstjax import files, images, transforms, universal
+from nstjax.errors import NotFiniteError, UserError, nearest, notify
+from nstjax.networks import masks, pretrained, vgg
 from nstjax.networks.decoder import LEVELS
-from nstjax.runs import memory
-from nstjax.runs import regions
-from nstjax.runs import terms
-from nstjax.runs import validate
-from nstjax.universal import levels
-from nstjax.universal import tiled
-from nstjax import transforms
-from nstjax.errors import NotFiniteError
-from nstjax.errors import UserError
-from nstjax.errors import nearest
+from nstjax.runs import memory, regions, terms, validate
 from nstjax.runs.cache import Cache
-from nstjax.runs.experiment import canvas
-from nstjax.runs.experiment import style_names
-from nstjax.runs.provenance import describe
-from nstjax.runs.provenance import inputs
-from nstjax.runs.run import Outcome
-from nstjax.errors import notify
+from nstjax.runs.experiment import canvas, style_names
 from nstjax.runs.folder import RunFolder
+from nstjax.runs.provenance import describe, inputs
+from nstjax.runs.run import Outcome
+from nstjax.universal import levels, tiled
 
 _NEEDED = ("content", "style", "levels", "alpha", "transform", "passes")
 _INITS = ("content", "noise")

@@ -2,9 +2,8 @@
 
 import math
 
+from nstjax.errors import UserError, nearest
 from nstjax.networks import vgg
-from nstjax.errors import UserError
-from nstjax.errors import nearest
 
 _OF_THE_RUN = (
     "content",

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 
 from nstjax import files, images
 from nstjax.errors import UserError
+from nstjax.images.picture import MAX_BYTES
 
 # Smooth in both directions and different in every corner and channel.
 ROWS, COLUMNS = np.mgrid[0:12, 0:16]
@@ -251,7 +252,7 @@ def test_a_huge_header_is_refused_before_it_is_decoded(tmp_path, size):
 
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
     with open(tmp_path / "a.png", "wb") as file:
-        file.truncate(100 * images.MAX_BYTES)
+        file.truncate(100 * MAX_BYTES)
     assert "too large a file" in refusal(tmp_path / "a.png")
 
 

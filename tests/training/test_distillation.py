@@ -14,6 +14,7 @@ from oracle import numpy_vgg, relative_error
 
 from nstjax import files
 from nstjax.errors import UserError
+from nstjax.images import calibration_images
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.normalise import mean_activations
 from nstjax.runs import experiment
@@ -220,8 +221,8 @@ def test_layers_are_scaled_to_a_mean_of_one_and_filters_to_what_they_are_worth()
     maps = {"relu1_1": {"kernel": rng.normal(size=(vgg.TINY_WIDTHS[0], 5)), "bias": np.zeros(5)}}
     scaled = mini._normalised(trained, maps)
     how = {"pooling": "max", "padding": "zero"}
-    before = mean_activations(trained, images.calibration_images(), **how)
-    after = mean_activations(scaled, images.calibration_images(), **how)
+    before = mean_activations(trained, calibration_images(), **how)
+    after = mean_activations(scaled, calibration_images(), **how)
     for conv in ("conv1_1", "conv2_1"):
         np.testing.assert_allclose(after[conv].mean(), 1, rtol=1e-3)
     gain = after["conv1_1"] / before["conv1_1"]
