@@ -1,20 +1,22 @@
-"""Files: read with errors of one line, written so that nothing is ever half there."""
+"""Files: read with errors of one line, written atomically."""
 
 import contextlib
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from nstjax.errors import UserError, nearest
 
 
-def write_atomic(path, data):
-    """Writes bytes or text to a path: after a crash the old content or the new is there, never a part.
+def write_atomic(path: str | Path, data: bytes | str) -> None:
+    """Writes bytes or text to a path; after a crash the file has its old content or the new, never a part.
 
     Raises:
-      UserError: where the file cannot be written (no space, no permission).
+      UserError: if the file cannot be written (no space, no permission).
     """
     path = Path(path)
     data = _utf8(data) if isinstance(data, str) else data
@@ -33,16 +35,16 @@ def write_atomic(path, data):
             raise
 
 
-def write_json(path, value):
+def write_json(path: str | Path, value: Any) -> None:
     """Writes a value as indented JSON, atomically."""
     write_atomic(path, json.dumps(value, indent=2) + "\n")
 
 
-def read_json(path):
-    """The dict that a JSON file holds.
+def read_json(path: str | Path) -> dict:
+    """The dict in a JSON file.
 
     Raises:
-      UserError: where there is none that can be read.
+      UserError: for a file that cannot be read or holds no dict.
     """
     with reading(path):
         value = json.loads(Path(path).read_bytes())
@@ -51,11 +53,11 @@ def read_json(path):
         return value
 
 
-def read_json_lines(path, size=-1):
-    """The values of a file with a JSON value a line, up to its first `size` bytes.
+def read_json_lines(path: str | Path, size: int = -1) -> list:
+    """The values in the first `size` bytes of a file with one JSON value per line; in all of it by default.
 
     Raises:
-      UserError: where they cannot be read, or the file is shorter.
+      UserError: for a file that cannot be read, or is shorter.
     """
     with reading(path), open(path, "rb") as file:
         data = file.read(size)
@@ -65,8 +67,8 @@ def read_json_lines(path, size=-1):
 
 
 @contextlib.contextmanager
-def reading(path):
-    """Turns a file that is not there, or damaged, into one line."""
+def reading(path: str | Path) -> Iterator[None]:
+    """Turns the errors of a missing or damaged file into a `UserError`."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -74,16 +76,16 @@ def reading(path):
 
 
 @contextlib.contextmanager
-def writing(path):
-    """Turns an operating system's refusal to write into one line."""
+def writing(path: str | Path) -> Iterator[None]:
+    """Turns the system's refusal to write into a `UserError`."""
     try:
         yield
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def near_file(path):
-    """A clause that names the file beside a missing one that has nearly its name, or nothing."""
+def near_file(path: str | Path) -> str:
+    """A clause that names the file beside a missing one with nearly its name, or nothing."""
     path = Path(path)
     beside = []
     with contextlib.suppress(OSError):
@@ -92,7 +94,7 @@ def near_file(path):
     return hint if "did you mean" in hint else ""
 
 
-def file_hash(path, algorithm):
+def file_hash(path: str | Path, algorithm: str) -> str:
     """The hash of a file, read in pieces.
 
     Args:
@@ -107,7 +109,7 @@ def file_hash(path, algorithm):
 
 
 def _utf8(text):
-    """UTF-8 of a text that may hold undecodable bytes of a file's name, which are escaped."""
+    """UTF-8 of a text; undecodable bytes of a file's name are escaped."""
     return text.encode(errors="backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""Measures of finished pictures: structure, detail and colour, beside a content or a style.
+"""Measures of finished pictures: structure, detail and colour, compared with a content or a style.
 
 Pictures are [h, w, 3] float32 sRGB in [0, 1], one at a time (`jax.vmap` for more), and every measure is a
 scalar, or scalars by name. Luminance is Y' = 0.299 R + 0.587 G + 0.114 B (Rec. 601) of the sRGB values.
@@ -6,11 +6,12 @@ scalar, or scalars by name. Luminance is Y' = 0.299 R + 0.587 G + 0.114 B (Rec. 
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 
-def ssim(x, reference):
+def ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     r"""Structural similarity of luminance: 1 for the same picture, about 0 where no structure is shared.
 
     .. math:: \frac1N \sum_p \frac{(2 \mu_x \mu_r + C_1)(2 \sigma_{xr} + C_2)}
@@ -41,8 +42,8 @@ def ssim(x, reference):
     return _similarity(_luminance(x), _luminance(reference))
 
 
-def edge_ssim(x, reference):
-    r"""Structural similarity of edges: how well those of the content survive, whatever happened to tones.
+def edge_ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
+    r"""Structural similarity of edges: how well the edges of a content survive a change of tones.
 
     .. math:: \mathrm{SSIM}(|\nabla Y_x|, |\nabla Y_r|), \quad
               |\nabla Y| = \sqrt{(Y * s^T d)^2 + (Y * d^T s)^2}, \quad s = (1, 2, 1) / 4, d = (1, 0, -1)
@@ -73,15 +74,15 @@ def edge_ssim(x, reference):
     return _similarity(_edges(_luminance(x)), _edges(_luminance(reference)))
 
 
-def high_frequency(x):
-    r"""Root mean square of what of luminance a blur takes away.
+def high_frequency(x: jax.Array) -> jax.Array:
+    r"""Root mean square of luminance minus its Gaussian blur (sigma = 2 pixels).
 
     .. math:: \sqrt{\frac1N \sum_p (Y_p - (G_\sigma * Y)_p)^2}, \quad \sigma = 2
 
     A mean over all positions; in units of the [0, 1] range, so that a chequerboard of 0 and 1 has 0.5. The
     Gaussian is cut at 4 sigma, its weights sum to 1, borders are mirrored (the last pixel twice). The blur
-    halves waves of 10.7 pixels (0.094 cycles a pixel): what is shorter counts, what is longer does not.
-    Pixels, not the picture's size, are the unit: compare pictures of one size.
+    halves waves of 10.7 pixels (0.094 cycles per pixel): shorter waves count, longer ones hardly do.
+    Sigma is in pixels, not a share of the picture's size: compare pictures of one size.
 
     Args:
       x: [h, w, 3] sRGB in [0, 1].
@@ -100,13 +101,13 @@ def high_frequency(x):
     return _root(jnp.mean(jnp.square(luminance - blurred)))
 
 
-def saturation(x):
+def saturation(x: jax.Array) -> jax.Array:
     r"""Mean chroma: how colourful a picture is.
 
     .. math:: \frac1N \sum_p (\max_c x_{pc} - \min_c x_{pc})
 
     A mean over positions: 0 for greys, 1 for pure primaries and their mixtures of two. The chroma of
-    HSV, not its saturation, which divides by the largest channel and so is ruled by the noise of dark pixels.
+    HSV, not its saturation: that divides by the largest channel, and noise of dark pixels dominates it.
 
     Args:
       x: [h, w, 3] sRGB in [0, 1].
@@ -121,13 +122,13 @@ def saturation(x):
     return jnp.mean(jnp.max(x, axis=-1) - jnp.min(x, axis=-1))
 
 
-def clipped(x):
+def clipped(x: jax.Array) -> jax.Array:
     r"""Share of values at an end of the range, where detail is lost.
 
     .. math:: \frac1{3N} \sum_{pc} [x_{pc} \le \tfrac1{510} \text{ or } x_{pc} \ge 1 - \tfrac1{510}]
 
-    Divided by positions and channels. Counted are the values that a file of 8 bits holds as 0 or 255, and
-    those beyond. The gradient is 0.
+    Divided by positions and channels. The count includes values that round to 0 or 255 in a file of 8 bits,
+    and values beyond. The gradient is 0.
 
     Args:
       x: [h, w, 3] sRGB, in [0, 1] or not.
@@ -143,8 +144,8 @@ def clipped(x):
     return jnp.mean((x <= 1 / 510) | (x >= 1 - 1 / 510), dtype=x.dtype)
 
 
-def colour_gaps(x, style):
-    r"""How far the colours of a picture are from those of a style, wherever they lie.
+def colour_gaps(x: jax.Array, style: jax.Array) -> dict[str, jax.Array]:
+    r"""Distances of the colours of a picture from the colours of a style, regardless of their positions.
 
     .. math:: \sqrt{\frac13 \sum_c (\mu_c - \mu'_c)^2}, \quad
               \sqrt{\frac13 \sum_c (\sigma_c - \sigma'_c)^2}, \quad

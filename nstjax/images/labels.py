@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# The labels of luanfujun/deep-photo-styletransfer, and how far a channel may be from them.
+# The labels of luanfujun/deep-photo-styletransfer, and the tolerance of each channel.
 LABELS = {
     "black": (0.0, 0.0, 0.0),
     "blue": (0.0, 0.0, 1.0),
@@ -15,15 +15,21 @@ LABELS = {
     "yellow": (1.0, 1.0, 0.0),
 }
 TOLERANCE = 0.1
-# A label that covers less than this of a picture is an accident of its edges.
+# A smaller share of a picture is an artefact of edges, not a region.
 LEAST_AREA = 1e-3
 
 
-def label_masks(pixels):
-    """{label: mask [H, W] float32 of 0 and 1} of a label picture [H, W, 3] uint8, for the labels it has.
+def label_masks(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """The regions of a label picture.
 
     A pixel further than `TOLERANCE` in any channel from every label, such as one between two regions,
-    belongs to none.
+    belongs to no region.
+
+    Args:
+      pixels: [H, W, 3] uint8.
+
+    Returns:
+      {label: mask [H, W] float32 of 0 and 1} for the labels that cover at least `LEAST_AREA`.
     """
     picture, masks = pixels.astype(np.float32) / 255, {}
     for label, colour in LABELS.items():

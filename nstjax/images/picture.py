@@ -34,13 +34,13 @@ PHOTOGRAPHS = {
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture as it lies on disk.
+    """A picture and the file it comes from.
 
     Attributes:
-      name: as it was asked for.
+      name: a path, or `example:NAME`, as it was given.
       pixels: [H, W, 3] uint8 sRGB, upright.
-      sha256: of the file.
-      notes: what was done to it that a person may want to know.
+      sha256: of the file; equal for pictures of equal content.
+      notes: conversions on the way, for people to read.
     """
 
     name: str
@@ -49,14 +49,14 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def example_names():
-    """The pictures that `example:NAME` reaches: paintings of the package, photographs of scikit-image."""
+def example_names() -> tuple[str, ...]:
+    """The names for `example:NAME`: paintings of the package, photographs of scikit-image."""
     paintings = [p.name[:-4] for p in _examples().iterdir() if p.name.endswith(".jpg")]
     return tuple(sorted(paintings) + sorted(PHOTOGRAPHS))
 
 
-def load_picture(name):
-    """Reads a picture: any mode and depth that Pillow knows, upright, as sRGB, alpha over white.
+def load_picture(name: str) -> Picture:
+    """Reads a picture in any mode and depth that Pillow knows; upright, as sRGB, alpha over white.
 
     Args:
       name: a path, or `example:NAME`.
@@ -78,37 +78,64 @@ def load_picture(name):
     return Picture(name, pixels, hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
-def fit_size(height, width, long_side):
-    """(height, width) with the aspect ratio kept and the longer side as given, at least 1 each."""
+def fit_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """A size of the same aspect ratio.
+
+    Args:
+      height, width: in pixels.
+      long_side: the longer side of the result in pixels.
+
+    Returns:
+      (height, width) in pixels, at least 1 each.
+
+    >>> fit_size(300, 400, 200)
+    (150, 200)
+    """
     scale = long_side / max(height, width)
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
-def resize(pixels, height, width):
-    """Picture [H, W, 3] uint8 to [height, width, 3] float32 in [0, 1] by an antialiased Lanczos filter."""
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes a picture by an antialiased Lanczos filter.
+
+    Args:
+      pixels: [H, W, 3] uint8.
+      height, width: of the result, in pixels.
+
+    Returns:
+      [height, width, 3] float32 in [0, 1].
+    """
     if pixels.shape[:2] != (height, width):
         image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
         pixels = np.asarray(image)
     return pixels.astype(np.float32) / 255
 
 
-def calibration_images():
-    """The example pictures, [H, W, 3] float32 each, long side 256, for Gatys' weight normalisation.
+def calibration_images() -> list[np.ndarray]:
+    """The example pictures, [H, W, 3] float32 in [0, 1], long side 256, for Gatys' weight normalisation.
 
-    Photographs and paintings: a filter that hardly fires on the one kind is blown up on the other.
+    Photographs and paintings: a filter that hardly fires on one kind would be blown up on the other.
     """
     pictures = [load_picture(f"example:{name}").pixels for name in example_names()]
     return [resize(pixels, *fit_size(*pixels.shape[:2], 256)) for pixels in pictures]
 
 
-def resize_to_cover(pixels, height, width):
-    """Picture [H, W, 3] uint8 to [height, width, 3] float32 in [0, 1], scaled to cover, centre cropped."""
+def resize_to_cover(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scales a picture until it covers a size, and crops its centre.
+
+    Args:
+      pixels: [H, W, 3] uint8.
+      height, width: of the result, in pixels.
+
+    Returns:
+      [height, width, 3] float32 in [0, 1].
+    """
     image = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS)
     return np.asarray(image).astype(np.float32) / 255
 
 
-def rotate(pixels, degrees):
-    """Picture [H, W, 3] uint8 turned about its middle, anticlockwise; reflections fill the corners."""
+def rotate(pixels: np.ndarray, degrees: float) -> np.ndarray:
+    """Turns a picture [H, W, 3] uint8 about its centre, anticlockwise; reflections fill the corners."""
     if degrees == 0:
         return pixels
     h, w = pixels.shape[:2]
@@ -118,12 +145,12 @@ def rotate(pixels, degrees):
     return turned[pad : pad + h, pad : pad + w]
 
 
-def to_uint8(image):
+def to_uint8(image: np.ndarray) -> np.ndarray:
     """Image [H, W, 3] float, clipped to [0, 1] and rounded to uint8."""
     return np.rint(np.clip(np.asarray(image, np.float32), 0, 1) * 255).astype(np.uint8)
 
 
-def encode_png(image, label=""):
+def encode_png(image: np.ndarray, label: str = "") -> bytes:
     """PNG bytes of an image [H, W, 3] in [0, 1], with a label in its text chunk `Comment`."""
     buffer, text = io.BytesIO(), PngImagePlugin.PngInfo()
     if label:
@@ -166,7 +193,7 @@ def _file_bytes(name):
 
 
 def _decode(name, data, notes):
-    """The first frame of an encoded picture, upright, as Pillow has it."""
+    """The first frame of an encoded picture, upright, in its own mode."""
     try:
         image = Image.open(io.BytesIO(data))
         if image.width * image.height > MAX_PIXELS:
@@ -218,7 +245,7 @@ def _to_8_bits(name, image, notes):
 
 
 def _apply_profile(image, profile, notes):
-    """A picture of mode L, RGB, CMYK or LAB as sRGB, by its ICC profile if it has one that fits."""
+    """A picture of mode L, RGB, CMYK or LAB as sRGB, by its ICC profile if that can be applied."""
     plain = image.convert("RGB")
     if profile:
         try:
@@ -239,11 +266,11 @@ def _apply_profile(image, profile, notes):
     return plain
 
 
-def picture_files(folder):
+def picture_files(folder: str | Path) -> list[Path]:
     """Paths of the pictures in a folder, sorted by name.
 
     Raises:
-      UserError: where there is no such folder, or no picture in it.
+      UserError: for a folder that does not exist, or holds no picture.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():

@@ -1,14 +1,16 @@
 """Contact sheets: pictures side by side on white, labelled."""
 
-import io as bytes_io
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 _GAP, _LINE = 6, 22
 
 
-def flow(pictures, columns):
-    """A sheet [PIL image] of (label, picture) pairs, row after row; no labels, no room for them."""
+def flow(pictures: Sequence[tuple[str, Image.Image]], columns: int) -> Image.Image:
+    """A sheet of (label, picture) pairs, row after row; without labels it has no lines for them."""
     columns = min(columns, len(pictures))
     width, height = _largest(picture for _, picture in pictures)
     line = _LINE if any(label for label, _ in pictures) else 0
@@ -22,13 +24,18 @@ def flow(pictures, columns):
     return sheet
 
 
-def grid(cells, rows, columns, width=256):
+def grid(
+    cells: Mapping[tuple[str, str], Image.Image],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    width: int = 256,
+) -> Image.Image:
     """A sheet of pictures along two labelled axes.
 
     Args:
-      cells: {(row, column): picture}; what is not there stays white.
+      cells: {(row, column): picture}; missing cells stay white.
       rows, columns: labels, in order.
-      width: of a cell at most; pictures are made smaller for it.
+      width: of a cell in pixels, at most; larger pictures are reduced to it.
     """
     small = {at: picture.copy() for at, picture in cells.items()}
     for picture in small.values():
@@ -50,9 +57,15 @@ def grid(cells, rows, columns, width=256):
     return sheet
 
 
-def encode(sheet, kind, **options):
-    """Bytes of a picture, as "PNG" or "JPEG"."""
-    buffer = bytes_io.BytesIO()
+def encode(sheet: Image.Image, kind: str, **options: Any) -> bytes:
+    """Bytes of a picture in a file format.
+
+    Args:
+      sheet: the picture.
+      kind: "PNG" or "JPEG".
+      options: of Pillow's `save`, such as quality.
+    """
+    buffer = io.BytesIO()
     sheet.save(buffer, kind, **options)
     return buffer.getvalue()
 

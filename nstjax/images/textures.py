@@ -1,9 +1,9 @@
-"""Procedural pictures to train small networks on: what photographs have too little of."""
+"""Procedural textures, to add variety to the photographs that small networks are trained on."""
 
 import numpy as np
 
 
-def draw(rng, size):
+def draw(rng: np.random.Generator, size: int) -> np.ndarray:
     """A random texture.
 
     Args:
@@ -22,7 +22,7 @@ def draw(rng, size):
 
 
 def _palette(rng, n):
-    """n colours [n, 3], now bright, now dull, now nearly alike."""
+    """n random colours [n, 3] of random saturation and spread."""
     colours = rng.random((n, 3))
     grey = colours.mean(1, keepdims=True)
     colours = grey + rng.uniform(0, 1.5) * (colours - grey)

@@ -1,6 +1,7 @@
-"""The decoders that turn features back into pictures."""
+"""Decoders: features of VGG-19 back to pictures."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from nstjax.networks.vgg import CONVS, WIDTHS, Conv3x3
@@ -11,9 +12,9 @@ LEVELS = (1, 2, 3, 4, 5)
 class Decoder(nn.Module):
     """The mirror image of VGG-19 up to relu{level}_1.
 
-    For every convolution of the encoder one of 3 x 3 in the opposite direction, which bears its name,
-    with reflection padding and a ReLU; for every pooling a nearest-neighbour upsampling by 2, right
-    after the first convolution of a block. The last convolution has no ReLU and starts at zero.
+    Every convolution of the encoder is answered by one of 3 x 3 in the opposite direction, of the same name,
+    with reflection padding and a ReLU; every pooling by a nearest-neighbour upsampling by 2, right after
+    the first convolution of a block. The last convolution has no ReLU and starts at zero.
 
     Attributes:
       level: 1 to 5.
@@ -44,8 +45,8 @@ class Decoder(nn.Module):
         return x
 
 
-def upsample(x):
-    """Every position of [..., h, w, c] four times: [..., 2 h, 2 w, c]."""
+def upsample(x: jax.Array) -> jax.Array:
+    """Repeats every position of [..., h, w, c] in both directions: [..., 2 h, 2 w, c]."""
     *batch, h, w, c = x.shape
     x = jnp.broadcast_to(x[..., :, None, :, None, :], (*batch, h, 2, w, 2, c))
     return x.reshape(*batch, 2 * h, 2 * w, c)

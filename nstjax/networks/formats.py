@@ -1,9 +1,13 @@
 """Weight sets in files: Keras, torchvision and our own safetensors, checked array by array."""
 
 import dataclasses
+import functools
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
 
 import h5py
 import jax
@@ -25,10 +29,10 @@ class Weights:
 
     Attributes:
       params: {conv name: {"kernel": [3, 3, i, o], "bias": [o]}} float32.
-      preprocessing: what the set expects of its input.
-      label: what outputs are labelled with, e.g. "vgg19" or "random (seed 0)".
+      preprocessing: the input that the set was trained with.
+      label: names the set in outputs, e.g. "vgg19" or "random (seed 0)".
       sha256: of the file, or "" for random weights.
-      about: more that the file says of itself: how it was made, from what, under which licence.
+      about: further fields of the file's header: how the set was made, from what, under which licence.
     """
 
     params: dict
@@ -37,15 +41,28 @@ class Weights:
     sha256: str = ""
     about: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @functools.cached_property
+    def cache_key(self) -> Hashable:
+        """Equal for weight sets of equal content, and for no others.
+
+        A set that was normalised for another pooling or padding has other params, so another key.
+        """
+        digest = hashlib.sha256()
+        for name, array in sorted(flatten_dict(self.params, sep="/").items()):
+            array = np.ascontiguousarray(array)
+            digest.update(f"{name} {array.shape} {array.dtype}".encode())
+            digest.update(array)
+        return self.label, self.preprocessing, digest.hexdigest()
+
 
 @dataclasses.dataclass(frozen=True)
 class Decoders:
     """The decoders of a weight set.
 
     Attributes:
-      params: {"decoder1": {conv name: {"kernel", "bias"}}, ...} for some of `nets.LEVELS`, float32.
+      params: {"decoder1": {conv name: {"kernel", "bias"}}, ...} for some of the levels 1 to 5, float32.
       widths: channels of the blocks of the encoder.
-      label: as of the weight set.
+      label: of the weight set.
       sha256: of the file.
       about: as of `Weights`.
     """
@@ -57,14 +74,32 @@ class Decoders:
     about: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def save(path, weights, *, dtype=np.float32):
-    """Writes a weight set as safetensors with its preprocessing in the header, atomically."""
+def save(path: str | Path, weights: Weights, *, dtype: Any = np.float32) -> None:
+    """Writes a weight set as safetensors with its preprocessing in the header, atomically.
+
+    Args:
+      path: of the file.
+      weights: the set.
+      dtype: of the arrays in the file, a NumPy dtype or its name: "float16" halves the file.
+
+    Raises:
+      UserError: for a value that is not finite in that dtype, or a file that cannot be written.
+    """
     header = {"preprocessing": dataclasses.asdict(weights.preprocessing)}
     _save(path, weights, header, dtype)
 
 
-def save_decoders(path, decoders, *, dtype=np.float32):
-    """Writes decoders as safetensors, atomically."""
+def save_decoders(path: str | Path, decoders: Decoders, *, dtype: Any = np.float32) -> None:
+    """Writes decoders as safetensors, atomically.
+
+    Args:
+      path: of the file.
+      decoders: those of one weight set.
+      dtype: as of `save`.
+
+    Raises:
+      UserError: as `save`.
+    """
     levels = [level for level in LEVELS if f"decoder{level}" in decoders.params]
     _save(path, decoders, {"widths": decoders.widths, "levels": levels}, dtype)
 
@@ -92,8 +127,17 @@ _TORCHVISION_INDEX = dict(
 )
 
 
-def read(path, label, *, complete):
-    """`Weights` of a file, labelled; `complete` where it must reach conv5_4."""
+def read(path: Path, label: str, *, complete: bool) -> Weights:
+    """Reads a weight set from a file of any of the layouts.
+
+    Args:
+      path: its suffix, one of `READERS`, tells the layout.
+      label: the set's label; a safetensors file's own label follows in brackets.
+      complete: whether the file must reach conv5_4.
+
+    Raises:
+      UserError: for another suffix, a broken file, and an array that is missing, extra or misshapen.
+    """
     if path.suffix not in READERS:
         kinds = ", ".join(READERS)
         raise UserError(f"weights {path}: the file name must end in one of {kinds}")
@@ -106,8 +150,18 @@ def read(path, label, *, complete):
     return Weights(_check(path, arrays, complete), preprocessing, label, digest)
 
 
-def weights_of(name, arrays, header, digest):
-    """`Weights` of what a file written by `save` holds."""
+def weights_of(name: str | Path, arrays: Mapping, header: dict, digest: str) -> Weights:
+    """The weight set in the arrays and the header of a file that `save` wrote.
+
+    Args:
+      name: of the file, for errors.
+      arrays: {"conv1_1/kernel": array, ...}.
+      header: as `parse_safetensors` returns it.
+      digest: SHA-256 of the file.
+
+    Raises:
+      UserError: for a header without preprocessing, and an array that is missing, extra or misshapen.
+    """
     if "preprocessing" not in header:
         raise UserError(f"weights {name}: has no nstjax header that states its preprocessing")
     fields = header["preprocessing"]
@@ -143,8 +197,18 @@ def _check(path, arrays, complete):
     return params
 
 
-def decoders_of(name, arrays, widths, levels):
-    """Nested params of {"decoder1/conv1_1/kernel": array}, of which none is missing, extra or misshapen."""
+def decoders_of(name: str | Path, arrays: Mapping, widths: tuple[int, ...], levels: tuple[int, ...]) -> dict:
+    """The params of decoders, nested, from the arrays of a file that `save_decoders` wrote.
+
+    Args:
+      name: of the file, for errors.
+      arrays: {"decoder1/conv1_1/kernel": array, ...}.
+      widths: channels of the blocks of the encoder.
+      levels: those that the file must hold, and no others.
+
+    Raises:
+      UserError: for an array that is missing, extra or misshapen.
+    """
     arrays, params = dict(arrays), {}
     for level in levels:
         features = jnp.zeros((2, 2, widths[level - 1]))
@@ -197,8 +261,8 @@ def _read_torchvision(path):
     return arrays | extra, vgg.TORCHVISION
 
 
-def parse_safetensors(name, data):
-    """({name: array}, header) of the bytes of a safetensors file; {} where we did not write it."""
+def parse_safetensors(name: str | Path, data: bytes) -> tuple[dict, dict]:
+    """({name: array}, header) of the bytes of a safetensors file; the header is {} unless `save` wrote it."""
     try:
         arrays = safetensors.numpy.load(data)
         length = int.from_bytes(data[:8], "little")

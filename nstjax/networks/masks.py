@@ -1,4 +1,6 @@
-"""Label pictures to regions, and their masks at the taps of the network."""
+"""Masks of regions, carried through the network to its taps."""
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ def _nearest(mask, shape):
 
 
 def _window(start, operation):
-    """A 3 x 3 window of stride 1 over [h, w]; what is outside the picture does not count."""
+    """A 3 x 3 window of stride 1 over [h, w], cut off at the border of the picture."""
 
     def apply(mask):
         return lax.reduce_window(mask, start, operation, (3, 3), (1, 1), "SAME")
@@ -39,7 +41,7 @@ def _same(mask):
     return mask
 
 
-# What a convolution and a pooling layer do to a mask.
+# The operation on a mask at a convolution, and the one at a pooling.
 MODES = {
     # the value at the middle of each position's pixels: leongatys/NeuralImageSynthesis, `simple`
     "simple": (_same, None),
@@ -54,8 +56,8 @@ MODES = {
 }
 
 
-def propagate(mask, taps, mode):
-    """A mask at taps of VGG-19.
+def propagate(mask: jax.Array, taps: Sequence[str], mode: str) -> dict[str, jax.Array]:
+    """A mask of a picture at taps of VGG-19.
 
     Args:
       mask: [H, W] in [0, 1], of the picture.

@@ -1,17 +1,21 @@
 """Gatys' weight normalisation: every filter scaled to a mean activation of 1."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax.networks import vgg
+from nstjax.networks import pretrained, vgg
+from nstjax.networks.formats import Weights
 
 _LEAST_MEAN = 0.03
 
 
-def normalise(weights, images, *, pooling="average", padding="zero"):
+def normalise(
+    weights: Weights, images: Sequence, *, pooling: str = "average", padding: str = "zero"
+) -> Weights:
     r"""Scales every filter so that its mean activation over `images` is 1 (Gatys et al. 2015).
 
     .. math:: m_{li} = \overline{\mathrm{relu}(\mathrm{conv}_l)_i}, \quad
@@ -21,19 +25,19 @@ def normalise(weights, images, *, pooling="average", padding="zero"):
     divided by m_l and nothing else changes. The mean runs over positions and pictures, weighted by
     positions.
 
-    Differs from the paper: m_li is at least 0.03 times the median over the filters i. Those that hardly ever
-    fire, as over 15 % of relu5_1 of `mini`, would else outweigh all others and paint noise wherever they do.
-    Of blocks 1 to 3 of VGG-19 none is below that with average pooling, on the pictures that experiments
-    calibrate with; one of relu2_1 is with max (0.017) or L2 pooling (0.028).
+    Differs from the paper: m_li is at least 0.03 times the median over the filters i. Filters that hardly
+    ever fire, over 15 % of relu5_1 of `mini`, would otherwise outweigh all others and paint noise wherever
+    they do. In blocks 1 to 3 of VGG-19, on the calibration pictures, the bound holds back no filter with
+    average pooling and one of relu2_1 with max (0.017) and with L2 pooling (0.028).
 
     Args:
       weights: `Weights`.
       images: a sequence of [H, W, 3] float32 sRGB in [0, 1], sizes may differ.
-      pooling: of the network to be used; the means depend on it.
-      padding: likewise.
+      pooling: "max", "average" or "l2", of the network to be used; the means depend on it.
+      padding: "zero", "reflect" or "replicate", likewise.
 
     Returns:
-      `Weights` with a label that says so.
+      `Weights` whose label tells the pooling and the number of pictures.
     """
     means = mean_activations(weights, images, pooling=pooling, padding=padding)
     means = {conv: np.maximum(mean, _LEAST_MEAN * np.median(mean)) for conv, mean in means.items()}
@@ -42,9 +46,17 @@ def normalise(weights, images, *, pooling="average", padding="zero"):
     return dataclasses.replace(weights, params=params, label=label)
 
 
-def mean_activations(weights, images, *, pooling, padding):
-    """{conv: [o]}: the mean of every filter's activation after the ReLU; arguments as of `normalise`."""
-    encoder = vgg.make_encoder(weights.params, weights.preprocessing, pooling=pooling, padding=padding)
+def mean_activations(
+    weights: Weights, images: Sequence, *, pooling: str, padding: str
+) -> dict[str, np.ndarray]:
+    """The mean activation of every filter after its ReLU, over positions and pictures.
+
+    Args: as of `normalise`.
+
+    Returns:
+      {conv: [o]}.
+    """
+    encoder = pretrained.make_encoder(weights, pooling=pooling, padding=padding)
     convs = [tap for tap in encoder.taps if tap.startswith("conv")]
 
     @jax.jit
@@ -60,13 +72,13 @@ def mean_activations(weights, images, *, pooling, padding):
     return means
 
 
-def rescale(params, scales):
-    """Multiplies every filter of a chain of convolutions and divides what reads it.
+def rescale(params: Mapping, scales: Mapping) -> dict:
+    """Multiplies every filter of a chain of convolutions and divides the kernel that reads it.
 
     Args:
       params: {conv: {"kernel": [3, 3, i, o], "bias": [o]}}.
-      scales: {conv: [o]} above 0. Between two convolutions there may be whatever is positively
-        homogeneous: ReLU, any pooling.
+      scales: {conv: [o]} above 0. Between two convolutions any positively homogeneous layer may stand:
+        ReLU, any pooling.
 
     Returns:
       Params whose features at conv are the old ones times its scale.

@@ -45,7 +45,7 @@ RANDOM = {
 NAMES = (*SHIPPED, *PUBLISHED, *RANDOM)
 
 
-def load(name, *, seed=0):
+def load(name: str, *, seed: int = 0) -> formats.Weights:
     """A weight set by name, path or mirror.
 
     Args:
@@ -88,7 +88,7 @@ def load(name, *, seed=0):
     raise UserError(f"weights {name!r}: no such file or weight set{nearest(name, NAMES)}")
 
 
-def load_decoders(name):
+def load_decoders(name: str | Path) -> formats.Decoders:
     """The decoders of a weight set, by its name or as a path to a file that `save_decoders` wrote.
 
     Returns:
@@ -130,11 +130,11 @@ def _shipped(file, digest):
     return data
 
 
-def make_encoder(weights, *, pooling="max", padding="zero"):
+def make_encoder(weights: formats.Weights, *, pooling: str = "max", padding: str = "zero") -> vgg.Encoder:
     """The `Encoder` of a weight set.
 
     Args:
-      weights: `Weights`.
+      weights: from `load` or `normalise`.
       pooling: "max", "average" or "l2".
       padding: "zero", "reflect" or "replicate".
 

@@ -12,6 +12,7 @@ import os
 import pickle
 import pickletools
 import zipfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ _DTYPES = {
 }
 
 
-def read_state_dict(path):
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a PyTorch checkpoint, in either file format.
 
     Args:

@@ -1,4 +1,4 @@
-"""VGG-19 in Flax Linen, cut off at the deepest tap asked for."""
+"""VGG-19 in Flax Linen, cut off at the deepest tap that is asked for."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ PADDINGS = {"zero": "constant", "reflect": "reflect", "replicate": "edge"}
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """What a weight set expects of its input, from RGB in [0, 1]: (scale * image - mean) / std.
+    """The input of a weight set, from RGB in [0, 1]: (scale * image - mean) / std.
 
     Attributes:
       order: "rgb" or "bgr", the channel order of the input and of `mean` and `std`.
@@ -137,8 +137,10 @@ class Conv3x3(nn.Module):
         return conv3x3(x, kernel.astype(x.dtype), border) + bias.astype(x.dtype)
 
 
-def make_encoder(params, preprocessing, *, pooling="max", padding="zero"):
-    """An `Encoder` of VGG-19 weights.
+def make_encoder(
+    params: Mapping[str, Any], preprocessing: Preprocessing, *, pooling: str = "max", padding: str = "zero"
+) -> Encoder:
+    """An `Encoder` of VGG-19 params; `nstjax.networks.make_encoder` takes a whole weight set.
 
     Args:
       params: {conv name: {"kernel": [3, 3, i, o], "bias": [o]}}, from conv1_1 on without gaps; the
@@ -153,8 +155,7 @@ def make_encoder(params, preprocessing, *, pooling="max", padding="zero"):
     for name, value, valid in (("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)):
         if value not in valid:
             raise ValueError(f"{name} {value!r} is unknown{nearest(value, valid)}")
-    widths = tuple(params[f"conv{b}_1"]["bias"].shape[0] for b in range(1, 6) if f"conv{b}_1" in params)
-    network = VGG19(preprocessing, widths, pooling, padding)
+    network = VGG19(preprocessing, widths(params), pooling, padding)
     return Encoder(_Apply(network), {"params": params}, reachable_taps(params))
 
 
@@ -168,7 +169,7 @@ class _Apply:
         return self.network.apply(params, image, tuple(taps))
 
 
-def widths(params):
+def widths(params: Mapping[str, Any]) -> tuple[int, ...]:
     """Channels of the blocks that params {conv name: {"kernel", "bias"}} reach."""
     return tuple(len(params[conv]["bias"]) for conv in CONVS if conv.endswith("_1") and conv in params)
 
@@ -184,7 +185,16 @@ def reachable_taps(params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_taps(taps: Sequence[str], available: Sequence[str], source: str = "VGG-19") -> tuple[str, ...]:
-    """Returns the taps, or raises ValueError for the first that is unknown or too deep."""
+    """Returns the taps, if a network reads them all.
+
+    Args:
+      taps: names.
+      available: the taps of the network, shallow to deep.
+      source: the network's name, for errors.
+
+    Raises:
+      ValueError: for the first tap that is unknown or too deep.
+    """
     for tap in taps:
         if tap == "image" or tap in available:
             continue
@@ -194,7 +204,7 @@ def check_taps(taps: Sequence[str], available: Sequence[str], source: str = "VGG
     return tuple(taps)
 
 
-def random_params(seed, widths=WIDTHS):
+def random_params(seed: int, widths: Sequence[int] = WIDTHS) -> dict[str, dict[str, np.ndarray]]:
     """He-initialised weights: normal [3, 3, i, o] kernels of variance 2 / (9 i), zero biases.
 
     A ReLU network with them keeps the mean square of its activations from layer to layer.

@@ -1,29 +1,52 @@
 """Crops of pictures to train networks on, endless and the same for the same seed."""
 
 import functools
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
-import grain
 import numpy as np
 from PIL import Image
 
-from nstjax import images
+from nstjax.errors import UserError
 from nstjax.images import textures
 
 
-def make_batches(pictures, *, size, batch, seed, texture_share=0.0):
-    """Random crops of pictures, changed in scale, orientation and colour.
+def import_grain() -> ModuleType:
+    """The library that feeds batches, which only the extra `train` installs.
+
+    Raises:
+      UserError: if it is not installed.
+    """
+    try:
+        import grain
+    except ImportError:
+        raise UserError(
+            "training needs the package grain, which is not installed; install nstjax[train]"
+        ) from None
+    return grain
+
+
+def make_batches(
+    pictures: Sequence[np.ndarray], *, size: int, batch: int, seed: int, texture_share: float = 0.0
+) -> Any:
+    """Random crops of pictures, varied in scale, orientation and colour.
 
     Args:
       pictures: a sequence of [H, W, 3] uint8 sRGB.
       size: side of a crop in pixels.
       batch: crops in a batch.
-      seed: everything follows from it.
-      texture_share: share of crops that are procedural textures instead.
+      seed: of all random choices.
+      texture_share: share of the crops, in [0, 1], to replace by procedural textures.
 
     Returns:
-      A `grain.MapDataset` without end: batch i is [batch, size, size, 3] float32 in [0, 1], and depends
-      on the seed and i alone.
+      An endless `grain.MapDataset`: batch i is [batch, size, size, 3] float32 in [0, 1], and depends on the
+      seed and i alone.
+
+    Raises:
+      UserError: if grain is not installed.
     """
+    grain = import_grain()
     crops = grain.MapDataset.source(pictures).seed(seed).shuffle().repeat()
     crops = crops.random_map(functools.partial(random_crop, size=size))
     if texture_share:
@@ -33,8 +56,17 @@ def make_batches(pictures, *, size, batch, seed, texture_share=0.0):
     return crops.batch(batch)
 
 
-def random_crop(picture, rng, *, size):
-    """A square of a picture [H, W, 3] uint8, at 0.4 to 1.3 times its scale where the picture allows."""
+def random_crop(picture: np.ndarray, rng: np.random.Generator, *, size: int) -> np.ndarray:
+    """A random square of a picture, at 0.4 to 1.3 times its scale as far as the picture is large enough.
+
+    Args:
+      picture: [H, W, 3] uint8 sRGB.
+      rng: draws the square and its variation in orientation and colour.
+      size: side of the result in pixels.
+
+    Returns:
+      [size, size, 3] float32 sRGB in [0, 1].
+    """
     shorter = min(picture.shape[:2])
     side = min(shorter, size / np.exp(rng.uniform(np.log(0.4), np.log(1.3))))
     top, left = (rng.uniform(0, n - side) for n in picture.shape[:2])
@@ -47,7 +79,7 @@ def random_crop(picture, rng, *, size):
 
 
 def _jitter(image, rng):
-    """Changes contrast, brightness, saturation, white balance and gamma; adds noise now and then."""
+    """Varies contrast, brightness, saturation, white balance and gamma; adds noise to one crop in five."""
     if rng.random() < 0.7:
         grey, mean = image.mean(-1, keepdims=True), image.mean((0, 1))
         image = grey + rng.uniform(0.3, 1.6) * (image - grey)
@@ -58,8 +90,3 @@ def _jitter(image, rng):
     if rng.random() < 0.2:
         image = image + rng.normal(0, rng.uniform(0, 0.15), image.shape)
     return np.clip(image, 0, 1)
-
-
-def load_pictures(names):
-    """[H, W, 3] uint8 of every picture, by path or `example:NAME`."""
-    return [images.load_picture(str(name)).pixels for name in names]

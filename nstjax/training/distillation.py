@@ -1,6 +1,7 @@
-"""Distilling VGG-19 into a slim one: teachers, and how far a student is from them."""
+"""Distilling VGG-19 into a slim network: teachers, students, and the loss of a student."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,8 @@ _PADDINGS = ("zero", "reflect")
 _EPSILON = 1e-6
 
 
-def shallow_teacher(name):
-    """VGG-19 itself with max pooling, normalised after Gatys.
+def shallow_teacher(name: str) -> Callable:
+    """VGG-19 itself with max pooling, its filters normalised (Gatys et al.).
 
     Args:
       name: weights that reach relu3_1 (`nstjax.networks.load`).
@@ -36,7 +37,7 @@ def shallow_teacher(name):
     return teacher
 
 
-def deep_teacher(path):
+def deep_teacher(path: str | Path) -> Callable:
     """A slim VGG-19 with linear maps to the normalised features of the full one.
 
     Args:
@@ -48,7 +49,7 @@ def deep_teacher(path):
       for which the file has no map, the slim features. It always pads by reflection.
 
     Raises:
-      UserError: for a file that is missing or is not that.
+      UserError: for a file that is missing or holds anything else.
 
     References:
       Wang et al. 2020, https://arxiv.org/abs/2003.08436
@@ -63,7 +64,7 @@ def deep_teacher(path):
     return teacher
 
 
-def make_student(widths, taps):
+def make_student(widths: Sequence[int], taps: Sequence[str]) -> Callable:
     """A slim VGG-19 with max pooling: `student(params, images, padding) -> {tap: [..., h, w, c]}`."""
 
     def student(params, images, padding):
@@ -72,8 +73,8 @@ def make_student(widths, taps):
     return student
 
 
-def make_loss(student: Callable, teacher: Callable, scales, frozen):
-    r"""How far a student's features, linearly mapped, are from a teacher's.
+def make_loss(student: Callable, teacher: Callable, scales: Mapping, frozen: Mapping) -> Callable:
+    r"""The loss of a student: relative errors of its features, linearly mapped, and of their Gram matrices.
 
     .. math:: \sum_{tap} \frac{\sum (m - t)^2}{\sum t^2} + \frac{\sum \|G_m - G_t\|_F^2}{\sum \|G_t\|_F^2}
 
@@ -83,8 +84,8 @@ def make_loss(student: Callable, teacher: Callable, scales, frozen):
     Args:
       student: from `make_student`.
       teacher: `shallow_teacher` or `deep_teacher`.
-      scales: {tap: [channels]}, what the teacher's features are multiplied by.
-      frozen: convolutions of the student that are not trained.
+      scales: {tap: [channels]}, factors of the teacher's features.
+      frozen: {conv: {"kernel", "bias"}} of the student that stay as they are.
 
     Returns:
       `loss(params, images [batch, H, W, 3]) -> (scalar, {"tap/feature": scalar, "tap/gram": scalar})`
@@ -109,16 +110,16 @@ def make_loss(student: Callable, teacher: Callable, scales, frozen):
     return loss
 
 
-def apply_map(linear, x):
+def apply_map(linear: Mapping, x: jax.Array) -> jax.Array:
     """Features [..., c] times a kernel [c, k] plus a bias [k]."""
     return x @ linear["kernel"] + linear["bias"]
 
 
-def importance(linear):
-    """How far a step of 1 in each student feature moves the teacher's: norms [c] of the map's rows.
+def importance(linear: Mapping) -> jax.Array:
+    """The weight of each student channel in the teacher's features: norms [c] of the rows of a map's kernel.
 
-    A channel that is scaled by it weighs as much in a squared distance of Gram matrices as in that of the
-    teacher's, were the rows orthogonal.
+    Scaled by it, a channel contributes to the squared distance of Gram matrices as much as to the teacher's,
+    if the rows are orthogonal.
     """
     return jnp.sqrt(jnp.sum(jnp.square(linear["kernel"]), -1))
 
@@ -132,18 +133,18 @@ def _gram(x):
     return jnp.einsum("bnc,bnd->bcd", flat, flat, precision="highest") / flat.shape[1]
 
 
-def unit_scales(teacher: Callable, batches):
-    """{tap: [channels]}: what makes the mean square of each channel of a teacher 1 over some batches.
+def unit_scales(teacher: Callable, batches: Sequence) -> dict[str, jax.Array]:
+    """{tap: [channels]}: factors that make the mean square of each channel of a teacher 1 over some batches.
 
-    Some channels of the normalised network fire rarely but then a hundred times as strongly as others;
-    a sum of squares over channels would be theirs alone.
+    Some channels of the normalised network fire rarely but then a hundred times as strongly as others, and
+    would dominate a sum of squares over channels.
     """
     squares = jax.jit(lambda images: {t: jnp.mean(x**2, (0, 1, 2)) for t, x in teacher(images).items()})
     measured = [squares(batch) for batch in batches]
     return jax.tree.map(lambda *m: 1 / jnp.sqrt(sum(m) / len(m) + _EPSILON), *measured)
 
 
-def fit_maps(student: Callable, teacher: Callable, pictures):
+def fit_maps(student: Callable, teacher: Callable, pictures: Sequence) -> dict:
     """The linear maps from a student's features to a teacher's with the least mean squared error.
 
     Args:

@@ -1,17 +1,18 @@
-"""How well a slim encoder stands in for VGG-19, and how well decoders rebuild pictures."""
+"""Measures of a slim encoder as a replacement of VGG-19, and of decoders."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nstjax import losses, optimize
+from nstjax.networks import Encoder
 from nstjax.optimize.objective import Objective, Term, make_targets
 from nstjax.training.distillation import apply_map
 
 
-def correlations(student: Callable, teacher: Callable, maps, pictures):
+def correlations(student: Callable, teacher: Callable, maps: Mapping, pictures: Sequence) -> dict[str, float]:
     """Pearson correlation of mapped student features with a teacher's.
 
     Args:
@@ -21,8 +22,8 @@ def correlations(student: Callable, teacher: Callable, maps, pictures):
       pictures: a sequence of [H, W, 3].
 
     Returns:
-      {tap: float}: over all positions of all pictures, a channel at a time; the mean over channels,
-      without those that never vary.
+      {tap: float}: the mean over channels of the correlation over all positions of all pictures, without
+      the channels that never vary.
     """
     sums, positions = {}, {}
     for images in pictures:
@@ -41,15 +42,24 @@ def correlations(student: Callable, teacher: Callable, maps, pictures):
     return result
 
 
-def gram_left(encoder, judge, content, style, *, taps, steps, learning_rate):
-    """What is left of the Gram losses of one network when a picture is optimised for those of another.
+def remaining_gram(
+    encoder: Encoder,
+    judge: Encoder,
+    content: jax.Array,
+    style: jax.Array,
+    *,
+    taps: Sequence[str],
+    steps: int,
+    learning_rate: float,
+) -> dict[str, float]:
+    """The Gram losses of one network that remain when a picture is optimised for those of another.
 
     The sum of the Gram losses at `taps`, each divided by its value at the start, is minimised by Adam
     from the content, through `encoder`; `judge` then reads its own.
 
     Args:
       encoder: an `Encoder` to optimise through.
-      judge: an `Encoder` that the result is judged with.
+      judge: an `Encoder` to judge the result with.
       content: [H, W, 3] float32 sRGB in [0, 1].
       style: [H', W', 3], the same.
       taps: names of taps.
@@ -87,7 +97,7 @@ def _scores(objective, image, params, targets):
     return {name.removeprefix("style/"): float(value) for name, value in report.items()}
 
 
-def psnr(encoder, decode: Callable, tap, pictures):
+def psnr(encoder: Encoder, decode: Callable, tap: str, pictures: Sequence) -> float:
     """Peak signal-to-noise ratio in dB of pictures encoded to a tap and decoded; a mean over pictures.
 
     Args:
@@ -105,12 +115,13 @@ def psnr(encoder, decode: Callable, tap, pictures):
     return float(np.mean([-10 * np.log10(error(jnp.asarray(picture))) for picture in pictures]))
 
 
-def markdown(result):
-    """The tables of a README, of those measures that were taken.
+def markdown(result: Mapping) -> str:
+    """The measures as tables of a README.
 
     Args:
       result: {"photographs": int, "correlation": {weights: {tap: float}}, "gram": {weights: [a dict of
-        `gram_left` for each pair of pictures]} with the judge first, "psnr": {tap: dB}}.
+        `remaining_gram` for each pair of pictures]} with the judge first, "psnr": {tap: dB}}; all but the
+        first may be missing.
     """
     parts = []
     if "correlation" in result:
@@ -137,11 +148,11 @@ def _correlation_table(result):
 def _gram_table(result):
     taps, rows, own = list(next(iter(result.values()))[0]), [], None
     for label, pairs in result.items():
-        left = np.array([[pair[tap] for tap in taps] for pair in pairs])
-        means = np.log(left.mean(1))
+        remaining = np.array([[pair[tap] for tap in taps] for pair in pairs])
+        means = np.log(remaining.mean(1))
         own = means if own is None else own
         shares = means / own
-        cells = np.exp([*np.log(left).mean(0), means.mean()])
+        cells = np.exp([*np.log(remaining).mean(0), means.mean()])
         share = f"{means.sum() / own.sum():.0%} ({shares.min():.0%} to {shares.max():.0%})"
         rows.append([f"`{label}`", *(f"{cell:.2%}" for cell in cells), share])
     return _table(["optimised through", *taps, "mean", "share"], rows)

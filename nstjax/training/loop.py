@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,13 +14,15 @@ import optax.contrib
 import tqdm
 
 from nstjax.errors import NotFiniteError
+from nstjax.runs.folder import RunFolder
+from nstjax.training import data
 
 
 class TrainState(NamedTuple):
-    """Training between two steps; a pytree of arrays, and all that a checkpoint needs.
+    """The state of training between two steps; a pytree of arrays, and the whole content of a checkpoint.
 
     Attributes:
-      params: what is trained.
+      params: of the network.
       optimizer: the optimiser's state.
     """
 
@@ -29,13 +30,13 @@ class TrainState(NamedTuple):
     optimizer: Any
 
 
-def adam(learning_rate, steps):
+def adam(learning_rate: float, steps: int) -> optax.GradientTransformation:
     """Adam with a warm-up over the first 2 % of the steps, a cosine decay to 0 and clipped gradients."""
     schedule = _schedule(learning_rate, steps)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
 
 
-def muon(learning_rate, steps):
+def muon(learning_rate: float, steps: int) -> optax.GradientTransformation:
     """Muon for convolutions, Adam at a tenth of its rate for biases; the schedule and clipping of `adam`.
 
     A kernel [h, w, i, o] is a matrix [h w i, o], and a step moves it by about the rate in spectral norm.
@@ -61,16 +62,26 @@ def _schedule(learning_rate, steps):
     return optax.warmup_cosine_decay_schedule(0.0, learning_rate, steps // 50, steps)
 
 
-def train(folder, loss, params, optimizer, batches, *, steps, log_every, checkpoint_every):
+def train(
+    folder: RunFolder,
+    loss: Callable,
+    params: Any,
+    optimizer: optax.GradientTransformation,
+    batches: Any,
+    *,
+    steps: int,
+    log_every: int,
+    checkpoint_every: int,
+) -> Any:
     """Trains `params` from the last checkpoint of a run folder, or from the start.
 
     Args:
-      folder: a `RunFolder`; gets `metrics.jsonl` and checkpoints.
+      folder: for `metrics.jsonl` and checkpoints.
       loss: `loss(params, batch) -> (scalar, {name: scalar})`.
       params: a pytree of arrays.
-      optimizer: an `optax.GradientTransformation`.
+      optimizer: such as `adam` and `muon` make.
       batches: a `grain.MapDataset` of arrays; batch i serves step i.
-      steps: to make in all.
+      steps: in all.
       log_every: steps between lines of metrics, each a mean over the steps since the last one.
       checkpoint_every: steps between checkpoints.
 
@@ -78,8 +89,10 @@ def train(folder, loss, params, optimizer, batches, *, steps, log_every, checkpo
       The trained params.
 
     Raises:
-      NotFiniteError: where the loss is not finite; the last checkpoint is finite.
+      NotFiniteError: if the loss is not finite; the last checkpoint is finite.
+      UserError: if grain is not installed.
     """
+    grain = data.import_grain()
     state = TrainState(params, optimizer.init(params))
     number = folder.latest()
     saved = {"step": 0, "seconds": 0.0, "metrics_bytes": 0} if number is None else folder.progress(number)

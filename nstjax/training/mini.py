@@ -1,6 +1,8 @@
 """The recipe of `mini`, a small encoder with decoders: from pictures and teachers to two files."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +13,11 @@ from nstjax.errors import UserError
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.normalise import mean_activations, rescale
 from nstjax.runs import validate
-from nstjax.training import distillation, recipe
+from nstjax.training import data, distillation, recipe
 
 PARTS = ("shallow", "deep", *recipe.DECODERS)
 CALIBRATION_BATCHES = 12
-# Filters are scaled as if they fired, or weighed, at least this share of the mean of their layer.
+# The least activation, and the least weight, of a filter for its scaling, as a share of its layer's mean.
 RAREST = 1e-3
 ABOUT = {
     "what": "VGG-19 to relu5_1 with narrow layers, each scaled to a mean activation of 1; decoders for it",
@@ -29,12 +31,19 @@ ABOUT = {
 }
 
 
-def load(config, workdir, command=""):
-    """The `nstjax.training.recipe.Recipe` of a config as `configs/mini.py` returns it.
+def load(config: Any, workdir: str | Path, command: str = "") -> recipe.Recipe:
+    """The recipe of a config, checked.
+
+    Args:
+      config: a ConfigDict, as `configs/mini.py` returns it.
+      workdir: path of a folder.
+      command: the command line, for provenance.
 
     Raises:
-      UserError: for a value that is out of range, a picture or a teacher that cannot be read.
+      UserError: if grain is not installed, for a value that is out of range, and for a picture or a teacher
+        that cannot be read.
     """
+    data.import_grain()
     check(config)
     teachers = [pretrained.load(config.teacher.shallow).sha256, _digest(config.teacher.deep)]
     return recipe.load(config, workdir, teachers, command)
@@ -47,28 +56,28 @@ def _digest(path):
         raise UserError(f"teacher {path}: cannot be read ({error.strerror})") from None
 
 
-def check(config):
+def check(config: Any) -> None:
     """Raises UserError for a config that is no recipe, or a value that is out of range."""
     validate.keys(config, ("data", "held_out", "teacher", *PARTS), "a recipe, such as configs/mini.py")
     recipe.check(config, PARTS)
 
 
-def make(plan):
+def make(plan: recipe.Recipe) -> dict[str, Path]:
     """Trains the encoder, blocks 1 to 3 before 4 and 5, and then its decoders.
 
     Returns:
-      {"encoder": path, "decoders": path} of two files.
+      {"encoder": path, "decoders": path}, the outputs.
 
     Raises:
-      UserError: for whatever a person can mend.
-      NotFiniteError: where training failed.
+      UserError: for a run folder of another recipe, or a file that cannot be written.
+      NotFiniteError: if training failed.
     """
-    left = {"encoder": plan.workdir / "mini.safetensors"}
-    left["decoders"] = plan.workdir / "mini_decoders.safetensors"
-    formats.save(left["encoder"], _encoder(plan), dtype=plan.config.dtype)
-    decoders = recipe.decoders(plan, pretrained.load(str(left["encoder"])), recipe.DECODERS, ABOUT)
-    formats.save_decoders(left["decoders"], decoders, dtype=plan.config.dtype)
-    return left
+    outputs = {"encoder": plan.workdir / "mini.safetensors"}
+    outputs["decoders"] = plan.workdir / "mini_decoders.safetensors"
+    formats.save(outputs["encoder"], _encoder(plan), dtype=plan.config.dtype)
+    decoders = recipe.decoders(plan, pretrained.load(str(outputs["encoder"])), recipe.DECODERS, ABOUT)
+    formats.save_decoders(outputs["decoders"], decoders, dtype=plan.config.dtype)
+    return outputs
 
 
 def _encoder(plan):
@@ -88,10 +97,10 @@ def _encoder(plan):
 
 
 def _normalised(trained, maps):
-    """A mean activation of 1 for every filter, as Gatys et al. have it; at taps, for the layer as a whole.
+    """Scales every filter to a mean activation of 1 (Gatys et al.); at taps, the layer as a whole.
 
-    Within a tap filters keep the weight that the teacher gives them: one that fires rarely would rule every
-    squared distance there if its mean were 1.
+    Within a tap, filters keep the weights that the teacher gives them: a filter that rarely fires would
+    dominate every squared distance there if its mean were 1.
     """
     means = mean_activations(trained, images.calibration_images(), pooling="max", padding="zero")
     scales = {}
@@ -105,7 +114,7 @@ def _normalised(trained, maps):
 
 
 def _distill(plan, name, teacher, taps, params, frozen):
-    """{"vgg", "maps"}: a student's convolutions `params` trained on top of `frozen` ones, and its maps."""
+    """{"vgg", "maps"}: convolutions of a student, trained from `params` above `frozen` ones, and its maps."""
     batches = recipe.batches(plan, name)
     some = [jnp.asarray(batches[i]) for i in range(CALIBRATION_BATCHES)]
     student = distillation.make_student(plan.config.widths, taps)

@@ -1,6 +1,7 @@
-"""Recipes of networks: what every trained part shares, and decoders for any encoder."""
+"""Recipes of networks: the training of any part, and decoders for any encoder."""
 
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nstjax.training import data, loop, reconstruction
 
 DECODERS = {f"decoder{level}": level for level in LEVELS}
 OPTIMIZERS = {"adam": loop.adam, "muon": loop.muon}
-# Steps, learning rates and crops. Deeper decoders need larger crops, and lower rates lest they die.
+# Steps, learning rates and crops. Deeper decoders need larger crops, and lower rates or their filters die.
 _SCHEDULE = {
     "decoder1": (3000, 7e-3, 64),
     "decoder2": (4000, 7e-3, 64),
@@ -28,11 +29,11 @@ _SCHEDULE = {
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What every part of a recipe is trained with.
+    """The inputs of training that all parts of a recipe share.
 
     Attributes:
       config: a ConfigDict as `configs/mini.py` and `configs/decoder.py` return it.
-      workdir: a folder; each part gets a run folder in it, and goes on where it was stopped.
+      workdir: a folder; each part has a run folder in it, and resumes from its last checkpoint.
       pictures: [H, W, 3] uint8 each, to take crops of.
       provenance: for `provenance.json`.
     """
@@ -43,8 +44,8 @@ class Recipe:
     provenance: dict
 
 
-def decoder_parts():
-    """{part: what it is trained with, for a ConfigDict} of the decoders of a recipe."""
+def decoder_parts() -> dict[str, dict]:
+    """{part: settings of its training, for a ConfigDict} of the decoders of a recipe."""
     return {
         name: {
             "steps": steps,
@@ -58,22 +59,22 @@ def decoder_parts():
     }
 
 
-def load(config, workdir, teachers, command=""):
-    """The `Recipe` of a config whose parts are checked.
+def load(config: Any, workdir: str | Path, teachers: Sequence[str], command: str = "") -> Recipe:
+    """The `Recipe` of a config that has been checked.
 
     Args:
-      config: with `data`, a folder of pictures to which those of the package are added, or "" for those
-        alone; `held_out` and `left_out`, names of some, without suffixes, that are not used; and `seed`.
+      config: with `data`, a folder of pictures to add to those of the package, or "" for none; `held_out`
+        and `left_out`, names of pictures to skip, without suffixes; and `seed`.
       workdir: path of a folder.
-      teachers: SHA-256 of the networks that are imitated or inverted.
+      teachers: SHA-256 of the networks to imitate or to invert.
       command: the command line, for provenance.
 
     Raises:
       UserError: for a picture that cannot be read.
     """
-    files = images.picture_files(config.data) if config.data else []
-    away = {*config.held_out, *config.left_out}
-    names = [str(path) for path in files if path.stem not in away]
+    found = images.picture_files(config.data) if config.data else []
+    skipped = {*config.held_out, *config.left_out}
+    names = [str(path) for path in found if path.stem not in skipped]
     names += [f"example:{name}" for name in images.example_names()]
     pictures = [images.load_picture(name) for name in names]
     inputs = {
@@ -85,7 +86,7 @@ def load(config, workdir, teachers, command=""):
     return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)
 
 
-def check(config, parts):
+def check(config: Any, parts: Sequence[str]) -> None:
     """Raises UserError for a value of a recipe, or of its parts, that is out of range."""
     if not 0 <= config.texture_share < 1:
         raise UserError(f"texture_share must be in [0, 1); got {config.texture_share}")
@@ -105,12 +106,19 @@ def check(config, parts):
         raise UserError(f"dtype must be float16 or float32; got {config.dtype!r}")
 
 
-def load_decoders(config, workdir, command=""):
-    """The `Recipe` of a config as `configs/decoder.py` returns it, and the weight set it names.
+def load_decoders(config: Any, workdir: str | Path, command: str = "") -> tuple[Recipe, formats.Weights]:
+    """The `Recipe` of a config for decoders, checked, and the weight set that it names.
+
+    Args:
+      config: a ConfigDict, as `configs/decoder.py` returns it.
+      workdir: path of a folder.
+      command: the command line, for provenance.
 
     Raises:
-      UserError: for whatever a person can mend.
+      UserError: if grain is not installed, for a value that is out of range, and for a picture or weights
+        that cannot be read.
     """
+    data.import_grain()
     validate.keys(config, ("weights", "levels", "data"), "decoders, such as configs/decoder.py")
     levels = tuple(config.levels)
     if not levels or not set(levels) <= set(LEVELS) or len(set(levels)) < len(levels):
@@ -124,15 +132,15 @@ def load_decoders(config, workdir, command=""):
     return load(config, workdir, [loaded.sha256], command), loaded
 
 
-def make_decoders(recipe, loaded):
+def make_decoders(recipe: Recipe, loaded: formats.Weights) -> dict[str, Path]:
     """Trains the decoders of `config.levels`, one after the other.
 
     Returns:
-      {"decoders": path} of a file for `nstjax.networks.load_decoders`.
+      {"decoders": path}, the output, for `nstjax.networks.load_decoders`.
 
     Raises:
-      UserError: for whatever a person can mend.
-      NotFiniteError: where training failed.
+      UserError: for a run folder of another recipe, or a file that cannot be written.
+      NotFiniteError: if training failed.
     """
     names = [f"decoder{level}" for level in sorted(recipe.config.levels)]
     about = {
@@ -140,15 +148,24 @@ def make_decoders(recipe, loaded):
         "encoder": loaded.sha256,
     }
     made = decoders(recipe, loaded, names, about | {k: v for k, v in loaded.about.items() if k != "what"})
-    left = recipe.workdir / "decoders.safetensors"
-    formats.save_decoders(left, made, dtype=recipe.config.dtype)
-    return {"decoders": left}
+    output = recipe.workdir / "decoders.safetensors"
+    formats.save_decoders(output, made, dtype=recipe.config.dtype)
+    return {"decoders": output}
 
 
-def decoders(recipe, loaded, names, about):
-    """`nstjax.networks.Decoders` of a weight set, each a part of the recipe."""
+def decoders(
+    recipe: Recipe, loaded: formats.Weights, names: Sequence[str], about: Mapping[str, str]
+) -> formats.Decoders:
+    """Trains decoders of a weight set, each a part of the recipe.
+
+    Args:
+      recipe: with a part for each name.
+      loaded: the weight set of the encoder.
+      names: some of `DECODERS`.
+      about: of the result.
+    """
     widths = vgg.widths(loaded.params)
-    encoder = vgg.make_encoder(loaded.params, loaded.preprocessing, padding="reflect")
+    encoder = pretrained.make_encoder(loaded, padding="reflect")
 
     def one(name):
         level = DECODERS[name]
@@ -159,10 +176,21 @@ def decoders(recipe, loaded, names, about):
     return formats.Decoders({name: one(name) for name in names}, widths, loaded.label, about=about)
 
 
-def train_part(recipe, name, loss, params, batches):
-    """The params of one part, trained in a run folder of its own by what the config says of the part."""
+def train_part(recipe: Recipe, name: str, loss: Callable, params: Any, batches: Any) -> Any:
+    """Trains one part, in a run folder of its own.
+
+    Args:
+      recipe: the recipe; `config[name]` has the part's optimiser, learning rate and steps.
+      name: of the part.
+      loss: `loss(params, batch) -> (scalar, {name: scalar})`.
+      params: a pytree of arrays to start from.
+      batches: from `batches`.
+
+    Returns:
+      The trained params.
+    """
     config, part = recipe.config, recipe.config[name]
-    # A part goes on in its folder whatever becomes of the others.
+    # The folder's config leaves the other parts out, so that changing them does not invalidate this one.
     others = {k for k, v in config.items() if hasattr(v, "steps") and k != name}
     own = {key: value for key, value in config.to_dict().items() if key not in {*others, "levels"}}
     with RunFolder(recipe.workdir / name, own, recipe.provenance) as folder:
@@ -178,8 +206,8 @@ def train_part(recipe, name, loss, params, batches):
         )
 
 
-def batches(recipe, name):
-    """What a part is trained on, a `grain.MapDataset`."""
+def batches(recipe: Recipe, name: str) -> Any:
+    """The training data of a part, a `grain.MapDataset`."""
     part = recipe.config[name]
     return data.make_batches(
         recipe.pictures,

@@ -1,20 +1,33 @@
-"""Training decoders: pictures encoded and decoded again."""
+"""The loss of decoders: the error of pictures that are encoded and decoded."""
 
+from collections.abc import Callable, Sequence
+
+import jax
 import jax.numpy as jnp
 
+from nstjax.networks import Encoder
 from nstjax.networks.decoder import Decoder
 
 _EPSILON = 1e-6
 
 
-def init(key, level, widths):
-    """Random weights {conv: {"kernel", "bias"}} of the decoder of a level."""
+def init(key: jax.Array, level: int, widths: Sequence[int]) -> dict:
+    """Random params of the decoder of a level.
+
+    Args:
+      key: PRNG key.
+      level: 1 to 5.
+      widths: channels of the encoder's five blocks.
+
+    Returns:
+      {conv: {"kernel", "bias"}} float32.
+    """
     features = jnp.zeros((2, 2, widths[level - 1]))
     return Decoder(level, widths).init(key, features)["params"]
 
 
-def make_loss(encoder, level, widths, feature_weight):
-    r"""How far decoded pictures are from those that were encoded.
+def make_loss(encoder: Encoder, level: int, widths: Sequence[int], feature_weight: float) -> Callable:
+    r"""The loss of a decoder: squared errors of the decoded pictures and of their features.
 
     .. math:: \overline{(I' - I)^2} / \overline{(I - \bar I)^2}
               + \lambda \sum (\Phi(I') - \Phi(I))^2 / \sum \Phi(I)^2
@@ -23,7 +36,7 @@ def make_loss(encoder, level, widths, feature_weight):
     the batch, :math:`\bar I` is its mean colour.
 
     Args:
-      encoder: an `Encoder` with reflection padding; its weights stay as they are.
+      encoder: an `Encoder` with reflection padding; its params stay as they are.
       level: 1 to 5.
       widths: channels of the encoder's five blocks.
       feature_weight: :math:`\lambda`.

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,14 @@ RGB = vgg.Preprocessing("rgb", 1.0, (0.0, 0.0, 0.0))
 )
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """A pytree of the weights of one level; what is not weights is static.
+    """An encoder and its decoder; a pytree of their params, with everything else static.
 
     Attributes:
       level: 1 to 5: the features are those at relu{level}_1.
-      apply: that of an `nstjax.networks.vgg.Encoder`.
-      widths: channels of the encoder's blocks, the level's at least.
+      apply: of an `nstjax.networks.Encoder`.
+      widths: channels of the encoder's blocks, up to the level's or further.
       rectified: whether the decoder ends with a ReLU.
-      encoder, decoder: weights.
+      encoder, decoder: params.
     """
 
     level: int
@@ -45,20 +45,20 @@ class Level:
     decoder: Any
 
     @property
-    def tap(self):
-        """Where the features are taken."""
+    def tap(self) -> str:
+        """The tap of the features."""
         return f"relu{self.level}_1"
 
     @property
-    def unit(self):
+    def unit(self) -> int:
         """Side in pixels of a position of the features."""
         return 2 ** (self.level - 1)
 
-    def encode(self, image):
+    def encode(self, image: jax.Array) -> jax.Array:
         """Features [h, w, c] of an image [H, W, 3] whose sides are multiples of `unit`."""
         return self.apply(self.encoder, image, (self.tap,))[self.tap]
 
-    def decode(self, features):
+    def decode(self, features: jax.Array) -> jax.Array:
         """Image [H, W, 3] sRGB, about [0, 1], of features [h, w, c]."""
         image = Decoder(self.level, self.widths).apply({"params": self.decoder}, features)
         return jnp.maximum(image, 0) if self.rectified else image
@@ -70,8 +70,8 @@ class Levels:
 
     Attributes:
       levels: {number: Level}.
-      label: what outputs are labelled with.
-      sha256: of the files.
+      label: names the set in outputs.
+      sha256: of the files together.
     """
 
     levels: Mapping[int, Level]
@@ -79,18 +79,19 @@ class Levels:
     sha256: str
 
 
-def load(name, numbers=LEVELS, *, decoders=""):
+def load(name: str, numbers: Sequence[int] = LEVELS, *, decoders: str = "") -> Levels:
     """Levels of a set by name or path.
 
     Args:
-      name: a weight set that comes with decoders; any other, with `decoders`; or the path of
+      name: a weight set that comes with decoders; any other one, given `decoders`; or the path of
         - an encoder F.safetensors, with its decoders beside it as F_decoders.safetensors;
         - a folder of slim models as they were published with Wang et al. 2020,
           wct16x_{1..5}s{e,d}.safetensors, each level on its own;
         - a folder of the original VGG-19 models as PyTorch files in the layout of irasin/Pytorch_WCT,
           vgg_normalised_conv5_1.pth and decoder_relu{1..5}_1.pth.
-      numbers: which levels, of 1 to 5.
-      decoders: path of a file that `nstjax.networks.save_decoders` wrote, as `configs/decoder.py` leaves it.
+      numbers: of the levels, some of 1 to 5.
+      decoders: path of a file that `nstjax.networks.save_decoders` wrote, such as an output of
+        `configs/decoder.py`.
 
     Returns:
       `Levels`.
@@ -122,7 +123,7 @@ def load(name, numbers=LEVELS, *, decoders=""):
 def _of_a_weight_set(name, decoders_name, numbers):
     loaded, decoders = pretrained.load(name), pretrained.load_decoders(decoders_name)
     # Decoders are trained with this pooling and this padding.
-    encoder = vgg.make_encoder(loaded.params, loaded.preprocessing, pooling="max", padding="reflect")
+    encoder = pretrained.make_encoder(loaded, pooling="max", padding="reflect")
     for n in numbers:
         if f"relu{n}_1" not in encoder.taps:
             raise UserError(f"weights {name}: end at {encoder.taps[-1]}, before relu{n}_1")
@@ -147,7 +148,7 @@ def _of_a_weight_set(name, decoders_name, numbers):
 
 
 def _published(folder, numbers):
-    levels, files = {}, []
+    levels, parts = {}, []
     for n in numbers:
         pair = [folder / f"wct16x_{n}s{kind}.safetensors" for kind in "ed"]
         params, _ = read_slim_encoder(pair[0], n)
@@ -155,8 +156,8 @@ def _published(folder, numbers):
         widths = vgg.widths(params)
         decoder = read_slim_decoder(pair[1], n, widths)
         levels[n] = Level(n, encoder.apply, widths, True, encoder.params, decoder)
-        files += [path.read_bytes() for path in pair]
-    return Levels(levels, f"wct16x ({folder.name})", _digest(*files))
+        parts += [path.read_bytes() for path in pair]
+    return Levels(levels, f"wct16x ({folder.name})", _digest(*parts))
 
 
 def _pytorch_wct(folder, numbers):
@@ -191,14 +192,14 @@ def _sequential(convs, *, first, pooled):
 
 
 def _digest(*parts):
-    """SHA-256 of some bytes, one after the other."""
+    """SHA-256 of bytes, one part after the other."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
 
 
-def read_slim_encoder(path, level):
+def read_slim_encoder(path: str | Path, level: int) -> tuple[dict, dict]:
     """A slim encoder of Wang et al. 2020 to relu{level}_1.
 
     Args:
@@ -207,10 +208,10 @@ def read_slim_encoder(path, level):
       level: 1 to 5.
 
     Returns:
-      ({conv: {"kernel", "bias"}} with `conv0` taken into conv1_1, {tap: map}), for pictures in [0, 1].
+      ({conv: {"kernel", "bias"}} with `conv0` folded into conv1_1, {tap: map}), for pictures in [0, 1].
 
     Raises:
-      UserError: for a file that is missing, or an array that is missing, misshapen or none of these.
+      UserError: for a file that is missing, or an array that is missing, misshapen or extra.
     """
     arrays, names = _read(path), {conv: conv.replace("_", "") for conv in _convs(level)}
     before = _take_conv(path, arrays, "conv0", (3, 3, 1, 1))
@@ -223,13 +224,16 @@ def read_slim_encoder(path, level):
     return _folded(params, *before), maps
 
 
-def read_slim_decoder(path, level, widths):
-    """{conv: {"kernel", "bias"}} of a slim decoder of Wang et al. 2020, as a `Decoder` takes it.
+def read_slim_decoder(path: str | Path, level: int, widths: Sequence[int]) -> dict:
+    """A slim decoder of Wang et al. 2020, as params of a `Decoder`.
 
     Args:
       path: a safetensors file in PyTorch's layout: convolutions `conv11` ...
       level: 1 to 5.
       widths: channels of the encoder's blocks.
+
+    Returns:
+      {conv: {"kernel", "bias"}}.
 
     Raises:
       UserError: for a file that is missing, or an array that is missing, misshapen or extra.
@@ -239,12 +243,12 @@ def read_slim_decoder(path, level, widths):
 
 
 def _convs(level):
-    """Those of VGG-19 to relu{level}_1."""
+    """The convolutions of VGG-19 up to relu{level}_1."""
     return vgg.CONVS[: vgg.CONVS.index(f"conv{level}_1") + 1]
 
 
 def _folded(params, weight, bias):
-    """Convolutions of which the first does what a 1 x 1 layer before it does as well."""
+    """Convolutions with a 1 x 1 layer before them folded into the first."""
     first = params["conv1_1"]
     offset = np.einsum("hwio,i->o", first["kernel"], bias)
     kernel = np.einsum("hwio,ij->hwjo", first["kernel"], weight[:, :, 0, 0])
@@ -252,7 +256,7 @@ def _folded(params, weight, bias):
 
 
 def _take_convs(path, arrays, names):
-    """{conv: {"kernel", "bias"}} of an encoder's arrays in PyTorch's layout; blocks may be of any width."""
+    """Params of an encoder, taken out of arrays in PyTorch's layout; blocks may be of any width."""
     params, channels = {}, 3
     for conv, name in names.items():
         width = None if conv.endswith("_1") else channels
@@ -278,7 +282,7 @@ def _read(path):
 
 
 def _take_conv(path, arrays, name, shape):
-    """(weight, bias) of a convolution in PyTorch's layout, taken out of a dict; None for any number."""
+    """(weight, bias) of a convolution in PyTorch's layout, taken out of a dict; None fits any number."""
     bias = _take(path, arrays, f"{name}.bias", shape[:1])
     return _take(path, arrays, f"{name}.weight", (len(bias), *shape[1:])), bias
 

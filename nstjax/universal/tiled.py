@@ -1,7 +1,8 @@
-"""Universal style transfer of pictures of any size: those too large for one pass window by window."""
+"""Universal style transfer of pictures of any size; a large picture goes through window by window."""
 
 import functools
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -10,22 +11,35 @@ import numpy as np
 from nstjax import universal
 from nstjax.networks.vgg import CONVS
 from nstjax.ops.moments import merge
+from nstjax.transforms import Transform
 from nstjax.transforms._base import mixed
-from nstjax.universal.transfer import Region
+from nstjax.universal.levels import Level
+from nstjax.universal.transfer import Region, continued, mask_at
 
 
-def stylize(levels, transform, image, regions, *, alpha=1.0, passes=1, mask_mode="area", key=None, tile=None):
-    """`universal.stylize`, of a picture with a side above `tile` window by window.
+def stylize(
+    levels: Sequence[Level],
+    transform: Transform,
+    image: jax.typing.ArrayLike,
+    regions: Sequence[Region],
+    *,
+    alpha: jax.typing.ArrayLike = 1.0,
+    passes: int = 1,
+    mask_mode: str = "area",
+    key: jax.Array | None = None,
+    tile: int | None = None,
+) -> jax.typing.ArrayLike:
+    """`universal.stylize`, window by window for a picture with a side above `tile`.
 
-    The statistics are of all of the picture, and windows overlap by what networks see: the result is that
-    of one pass, to rounding, in the memory that a window takes.
+    Statistics are gathered from the whole picture, and windows overlap by the networks' field of view: the
+    result equals that of one pass, to rounding, in the memory of a window.
 
     Args: as of `universal.stylize`; image and the masks of regions as NumPy arrays, where memory counts; and
       tile: side of a window in pixels; None for one pass whatever the size.
 
     Raises:
-      ValueError: for a transform without `parts`, and a tile that is no multiple of the levels' units or
-        hardly larger than their overlap (`smallest_tile`).
+      ValueError: for a transform that cannot be done in tiles, and a tile that is no multiple of the levels'
+        units or hardly larger than their overlap (`smallest_tile`).
     """
     if tile is None or max(image.shape[:2]) <= tile:
         options = {"alpha": alpha, "passes": passes, "mask_mode": mask_mode, "key": key}
@@ -38,8 +52,20 @@ def stylize(levels, transform, image, regions, *, alpha=1.0, passes=1, mask_mode
     return image
 
 
-def statistics(levels, transform, image, *, where=None, mask_mode="area", tile=None):
-    """`universal.statistics`, of a picture with a side above `tile` window by window."""
+def statistics(
+    levels: Sequence[Level],
+    transform: Transform,
+    image: jax.typing.ArrayLike,
+    *,
+    where: jax.typing.ArrayLike | None = None,
+    mask_mode: str = "area",
+    tile: int | None = None,
+) -> tuple:
+    """`universal.statistics`, window by window for a picture with a side above `tile`.
+
+    Args: as of `universal.style`, and
+      tile: as of `stylize`.
+    """
     if tile is None or max(image.shape[:2]) <= tile:
         return universal.statistics(levels, transform, image, where=where, mask_mode=mask_mode)
     _check(levels, transform, tile)
@@ -47,17 +73,22 @@ def statistics(levels, transform, image, *, where=None, mask_mode="area", tile=N
     return tuple(transform.parts.style(moments) for moments in gathered)
 
 
-def smallest_tile(levels):
-    """The least side of a window for some levels: a fourth of it is kept of each window."""
+def smallest_tile(levels: Sequence[Level]) -> int:
+    """The least side of a window in pixels for some levels, of which a fourth is kept."""
     least = max(8 * halo(level.level, decoded=True) // 3 for level in levels)
     unit = max(level.unit for level in levels)
     return -(-least // unit) * unit
 
 
-def halo(level, *, decoded):
-    """How far what is outside of a window matters, for features at relu{level}_1 or what is decoded of them.
+def halo(level: int, *, decoded: bool) -> int:
+    """The margin of a window that pixels outside of it can change.
 
-    Pixels, a multiple of 2^(level - 1).
+    Args:
+      level: 1 to 5.
+      decoded: whether features at relu{level}_1 are decoded as well.
+
+    Returns:
+      Pixels, a multiple of 2^(level - 1).
     """
     unit = 2 ** (level - 1)
     radius = sum(2 ** (int(conv[4]) - 1) for conv in CONVS[: CONVS.index(f"conv{level}_1") + 1])
@@ -66,7 +97,7 @@ def halo(level, *, decoded):
 
 
 class Window(NamedTuple):
-    """A part of a picture that a network sees at once, and the part of it that is right then.
+    """A part of a picture that a network sees at once, and the inner part with correct results.
 
     Attributes:
       seen, kept: ((top, bottom), (left, right)) in pixels of the picture; kept parts cover it once.
@@ -75,24 +106,23 @@ class Window(NamedTuple):
     seen: tuple
     kept: tuple
 
-    def crop(self, x, unit=1):
-        """What is seen of features [h, w, ...] of the picture, `unit` pixels a position."""
+    def crop(self, x: jax.typing.ArrayLike, unit: int = 1) -> jax.typing.ArrayLike:
+        """The seen part of features [h, w, ...] of the picture, `unit` pixels per position."""
         return x[tuple(slice(a // unit, b // unit) for a, b in self.seen)]
 
-    def inside(self, unit=1):
-        """The slices of what is kept in features of what is seen."""
+    def inside(self, unit: int = 1) -> tuple[slice, slice]:
+        """The slices of the kept part in features of the seen part."""
         both = zip(self.seen, self.kept, strict=True)
         return tuple(slice((a - start) // unit, (b - start) // unit) for (start, _), (a, b) in both)
 
 
-def windows(shape, side, halo):
+def windows(shape: tuple[int, int], side: int, halo: int) -> list[Window]:
     """`Window`s of one size that cover a picture.
 
     Args:
       shape: (H, W), multiples of the unit of the features.
-      side: of a window where the picture is as large, a multiple of the unit, over 2 * halo.
-      halo: how far into a window what is outside of it matters, a multiple of the unit. At a border of the
-        picture nothing is outside.
+      side: of a window, cut to the picture's; a multiple of the unit, over 2 * halo.
+      halo: the margin that is dropped, except at a border of the picture; a multiple of the unit.
     """
     rows, columns = (_spans(length, min(side, length), halo) for length in shape)
     pairs = itertools.product(rows, columns)
@@ -100,7 +130,7 @@ def windows(shape, side, halo):
 
 
 def _spans(length, side, halo):
-    """[((start, end), (first, last))] of windows along one axis: what is seen, what is kept."""
+    """[((start, end), (first, last))] of windows along one axis: the seen part, the kept part."""
     spans, first = [], 0
     while first < length:
         start = min(max(0, first - halo), length - side)
@@ -115,8 +145,8 @@ def _transfer(level, transform, image, regions, alpha, mask_mode, tile):
     gathered = _gather(level, transform, image, [region.where for region in regions], mask_mode, tile)
     owns = [transform.parts.own(moments) for moments in gathered]
     styles = [region.style for region in regions]
-    wheres = [universal.mask_at(level, region.where, mask_mode) for region in regions]
-    wide = np.asarray(universal.continued(image, level.unit))
+    wheres = [mask_at(level, region.where, mask_mode) for region in regions]
+    wide = np.asarray(continued(image, level.unit))
     result = np.empty_like(wide)
     for window in windows(wide.shape[:2], tile, halo(level.level, decoded=True)):
         here = [where if where is None else window.crop(where, level.unit) for where in wheres]
@@ -128,8 +158,8 @@ def _transfer(level, transform, image, regions, alpha, mask_mode, tile):
 
 def _gather(level, transform, image, wheres, mask_mode, tile):
     """The `Moments` of a picture's features under each of some masks."""
-    wheres = [universal.mask_at(level, where, mask_mode) for where in wheres]
-    wide = np.asarray(universal.continued(image, level.unit))
+    wheres = [mask_at(level, where, mask_mode) for where in wheres]
+    wide = np.asarray(continued(image, level.unit))
     total = None
     for window in windows(wide.shape[:2], tile, halo(level.level, decoded=False)):
         kept = np.zeros([(b - a) // level.unit for a, b in window.seen], np.float32)
