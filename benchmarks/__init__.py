@@ -1,1 +1,1 @@
-"""What things cost, beside PyTorch."""
+"""Benchmarks of steps, losses, sweeps and universal style transfer, some beside PyTorch."""

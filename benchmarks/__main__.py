@@ -1,14 +1,14 @@
-"""Measures what a step costs: python -m experiments.bench --out=runs/bench
+"""Measures the time of a step: python -m benchmarks --out=runs/bench
 
 Lines on stdout, and `bench.json` in --out. One process, the programs in turns, medians over rounds.
-`python -m experiments.bench losses --out=...` measures every loss instead, into `losses.json`; with `sweep`,
+`python -m benchmarks losses --out=...` measures every loss instead, into `losses.json`; with `sweep`,
 points of a sweep run together and one by one, into `sweep.json`; with `universal`, the published WCT chain
-beside PyTorch's, into `universal.json`, for which --weights, --content and --style say where it lies.
+beside PyTorch's, into `universal.json`, from the files that --weights, --content and --style name.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
   nstjax lbfgs        a step of L-BFGS, its line search included
-  derived transpose   a step of Adam with the convolution gradient that XLA derives, not `vgg.conv3x3`
+  derived transpose   a step of Adam with the convolution gradient that XLA derives, not that of `conv3x3`
   PyTorch             the same step of Adam there, in both memory layouts (needs nstjax[oracle])
 """
 
@@ -17,7 +17,8 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import bench_losses, bench_steps, bench_sweep, bench_universal, command
+from benchmarks import bench_losses, bench_steps, bench_sweep, bench_universal
+from experiments import command
 from nstjax import files
 
 _OUT = flags.DEFINE_string("out", None, "Folder for bench.json, losses.json, sweep.json or universal.json.")

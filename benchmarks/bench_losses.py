@@ -1,4 +1,4 @@
-"""What every loss costs: value and gradient at relu3_1 of a picture, beside the network up to there."""
+"""The time of every loss: value and gradient at relu3_1 of a picture, beside the network up to there."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ from nstjax import losses
 from nstjax.networks import vgg
 
 SIZE, TAP = 512, "relu3_1"
-# Arguments of losses that have no default, and what is measured on the picture instead of features.
+# Required arguments of losses, and the losses that are measured on the picture instead of features.
 ARGUMENTS = {"cross_gram": {"split": 128}}
 PICTURE = ("colour_histogram", "laplacian", "palette", "value_range")
 

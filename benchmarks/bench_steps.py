@@ -1,4 +1,4 @@
-"""What a step of the optimisation costs, beside PyTorch."""
+"""The time of a step of the optimisation, beside PyTorch."""
 
 import statistics
 import time
@@ -19,7 +19,7 @@ STEPS = 4
 
 
 def measure(sizes, rounds):
-    """Rows {"size", "program", "seconds", "ratio"}: medians of seconds a step, printed as they come."""
+    """Rows {"size", "program", "seconds", "ratio"}: medians of seconds per step, printed as they come."""
     params, rows = vgg.random_params(0), []
     for size in sizes:
         picture = np.random.default_rng(0).uniform(size=(size, size, 3)).astype(np.float32)
@@ -31,7 +31,7 @@ def measure(sizes, rounds):
         with mock.patch.object(vgg, "conv3x3", convolution.conv3x3.fun):
             runs["derived transpose"] = jax_steps(params, picture)
         if util.find_spec("torch"):
-            from experiments import peers
+            from benchmarks import peers
 
             for name, layout in peers.LAYOUTS.items():
                 runs[name] = peers.make_steps(params, picture, STYLE, CONTENT, STEPS, layout)
@@ -52,7 +52,7 @@ def make_problem(params, picture):
     """(objective, the other arguments of it): content, Gram and total variation on turned pictures."""
     encoder = vgg.make_encoder(params, vgg.TORCHVISION)
 
-    def apply(*arguments):  # of its own, so that no program is taken for another
+    def apply(*arguments):  # A new function for each problem, so that no compiled program is shared.
         return encoder.apply(*arguments)
 
     terms = (

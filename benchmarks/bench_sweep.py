@@ -1,4 +1,4 @@
-"""What a step of a sweep's points costs together, as lanes of one program, and one by one."""
+"""The time of a step for points of a sweep, together in one program and one by one."""
 
 import statistics
 import time
@@ -6,8 +6,8 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-from experiments.bench_steps import STEPS, make_problem
 
+from benchmarks.bench_steps import STEPS, make_problem
 from nstjax import optimize
 from nstjax.networks import pretrained, vgg
 
@@ -15,7 +15,7 @@ LANES = 16
 
 
 def measure(sizes, rounds):
-    """Rows {"size", "network", "together", "alone", "ratio"}: medians of seconds a step and point."""
+    """Rows {"size", "network", "together", "alone", "ratio"}: medians of seconds per step and point."""
     networks = {"mini": pretrained.load("mini").params, "vgg19": vgg.random_params(0)}
     rows = []
     for size in sizes:

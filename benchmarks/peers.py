@@ -1,4 +1,4 @@
-"""The step of `experiments/bench.py` in PyTorch, written as people write it there."""
+"""The step of `benchmarks/bench_steps.py` in PyTorch, written as people write it there."""
 
 import jax
 import numpy as np

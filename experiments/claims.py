@@ -1,12 +1,13 @@
-"""Measures what Li et al. 2017 claim of universal style transfer, over pairs of square contents and styles.
+"""Measures the claims of Li et al. 2017 for universal style transfer, over pairs of contents and styles.
 
     python -m experiments.claims --config=configs/wct.py --contents=a.jpg,b.jpg --styles=c.jpg,d.jpg \\
         --out=runs/claims
 
-Writes claims.json and prints a table. Distances are of covariances of features at relu1_1 ... relu5_1 of the
-levels' own encoders, squared Frobenius norms as shares of the content's, geometric means over the pairs: of
-pictures, each transferred at one level and encoded anew, and of the moved features before they are decoded.
-"holds" counts pairs in which the order is as claimed.
+Pictures are cropped to squares. Writes claims.json and prints a table. A distance is the squared Frobenius
+norm between covariances of features at relu1_1 ... relu5_1 of the levels' own encoders, as a share of the
+content's distance, a geometric mean over the pairs. It is taken of pictures, each transferred at one level
+and encoded anew, and of the moved features before they are decoded. "holds" counts the pairs in the claimed
+order.
 """
 
 import functools
@@ -59,7 +60,7 @@ def _read(name):
 
 
 def _pair(down, content, style):
-    """What one pair says: {"level/transform": share left, "order": ..., "alpha": ...}."""
+    """The measures of one pair: {"levels": {tap: {transform: share}}, "order": ..., "alpha": ...}."""
     wanted = [_covariance(level, style) for level in down]
     start = [_distance(level, content, c) for level, c in zip(down, wanted, strict=True)]
 
@@ -84,10 +85,10 @@ def _pair(down, content, style):
         name: _style(shares(made(order, "wct", alpha)))
         for name, order in (("coarse to fine", down), ("fine to coarse", down[::-1]))
     }
-    images = [made(down, "wct", alpha) for alpha in ALPHAS]
+    results = [made(down, "wct", alpha) for alpha in ALPHAS]
     deep = down[min(1, len(down) - 1)]
-    found["alpha"] = {"style": [_style(shares(image)) for image in images]}
-    found["alpha"]["content"] = [float(_content(deep, image, content)) for image in images]
+    found["alpha"] = {"style": [_style(shares(image)) for image in results]}
+    found["alpha"]["content"] = [float(_content(deep, image, content)) for image in results]
     return found
 
 

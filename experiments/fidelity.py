@@ -1,10 +1,10 @@
-"""Measures a slim encoder and its decoders on photographs that were not trained on, as Markdown.
+"""Measures a slim encoder and its decoders on the held-out photographs, as Markdown.
 
     python -m experiments.fidelity --config=configs/mini.py --out=runs/fidelity
 
 Per tap, the correlation of its features with VGG-19's, through linear maps fitted on the training
-photographs; the Gram losses of VGG-19 left after optimising through it, through VGG-19 itself and through
-random weights; and what is left of a picture that is encoded and decoded.
+photographs; the Gram losses of VGG-19 that remain after optimising through it, through VGG-19 itself and
+through random weights; and the PSNR of pictures that are encoded and decoded.
 """
 
 import functools
@@ -16,8 +16,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import images
-from nstjax.networks import pretrained, vgg
+from nstjax import files, images, networks
+from nstjax.networks import pretrained
 from nstjax.networks.decoder import LEVELS, Decoder
 from nstjax.training import distillation, fidelity, mini
 
@@ -31,7 +31,7 @@ _PAINTINGS = [
 _STYLES = flags.DEFINE_list("styles", _PAINTINGS, "Style pictures, each with a photograph of its own.")
 _STEPS = flags.DEFINE_integer("steps", 200, "Steps of Adam in the optimisations.", lower_bound=1)
 _MEASURES = flags.DEFINE_multi_enum(
-    "measure", ["correlation", "gram", "psnr"], ["correlation", "gram", "psnr"], "What to measure."
+    "measure", ["correlation", "gram", "psnr"], ["correlation", "gram", "psnr"], "Measures to take."
 )
 _OUT = flags.DEFINE_string("out", None, "Folder for fidelity.json and fidelity.md.")
 SIZE = 256
@@ -40,10 +40,10 @@ SIZE = 256
 def main(_):
     config = _CONFIG.value
     mini.check(config)
-    files = images.picture_files(config.data)
-    held_out = [_square(path) for path in files if path.stem in config.held_out]
-    away = {*config.held_out, *config.left_out}
-    trained_on = [_square(path) for path in files if path.stem not in away]
+    paths = images.picture_files(config.data)
+    held_out = [_square(path) for path in paths if path.stem in config.held_out]
+    skipped = {*config.held_out, *config.left_out}
+    trained_on = [_square(path) for path in paths if path.stem not in skipped]
     measured, real = pretrained.load(_WEIGHTS.value), pretrained.load(config.teacher.shallow)
     slim, full = pretrained.load("random-slim"), pretrained.load("random")
     result = {"weights": measured.label, "sha256": measured.sha256, "photographs": len(held_out)}
@@ -53,7 +53,8 @@ def main(_):
         }
     if "gram" in _MEASURES.value:
         pairs = list(zip(held_out, map(_square, _STYLES.value), strict=False))
-        result["gram"] = {each.label: _gram_left(each, real, pairs) for each in (real, measured, slim, full)}
+        sets = (real, measured, slim, full)
+        result["gram"] = {each.label: _remaining_gram(each, real, pairs) for each in sets}
     if "psnr" in _MEASURES.value:
         result["psnr"] = _psnr(measured, pretrained.load_decoders(_DECODERS.value), held_out)
     Path(_OUT.value).mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,7 @@ def main(_):
 
 
 def _correlations(config, loaded, trained_on, held_out):
-    encoder, result = vgg.make_encoder(loaded.params, loaded.preprocessing), {}
+    encoder, result = networks.make_encoder(loaded), {}
     for taps, teacher in (
         (distillation.SHALLOW, distillation.shallow_teacher(config.teacher.shallow)),
         (distillation.DEEP, distillation.deep_teacher(config.teacher.deep)),
@@ -75,14 +76,14 @@ def _correlations(config, loaded, trained_on, held_out):
     return result
 
 
-def _gram_left(loaded, real, pairs):
-    encoder, judge = (vgg.make_encoder(each.params, each.preprocessing) for each in (loaded, real))
-    how = {"taps": distillation.SHALLOW, "steps": _STEPS.value, "learning_rate": 0.02}
-    return [fidelity.gram_left(encoder, judge, content, style, **how) for content, style in pairs]
+def _remaining_gram(loaded, real, pairs):
+    encoder, judge = networks.make_encoder(loaded), networks.make_encoder(real)
+    options = {"taps": distillation.SHALLOW, "steps": _STEPS.value, "learning_rate": 0.02}
+    return [fidelity.remaining_gram(encoder, judge, content, style, **options) for content, style in pairs]
 
 
 def _psnr(loaded, decoders, pictures):
-    encoder, result = vgg.make_encoder(loaded.params, loaded.preprocessing, padding="reflect"), {}
+    encoder, result = networks.make_encoder(loaded, padding="reflect"), {}
     for level in LEVELS:
         network, params = Decoder(level, decoders.widths), decoders.params[f"decoder{level}"]
         decode = functools.partial(network.apply, {"params": params})

@@ -171,8 +171,8 @@ def colour_gaps(x: jax.Array, style: jax.Array) -> dict[str, jax.Array]:
     return {**gaps, "wasserstein": _transport(x, style)}
 
 
-def channel_gaps(x, reference):
-    """How far the mean and the standard deviation of each channel are from those of a reference.
+def channel_gaps(x: jax.Array, reference: jax.Array) -> dict[str, jax.Array]:
+    """Differences of the mean and the standard deviation of each channel from those of a reference.
 
     Args:
       x: features [h, w, c].

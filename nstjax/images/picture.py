@@ -167,7 +167,7 @@ def _example_bytes(name):
     key = name.removeprefix("example:")
     if key in PHOTOGRAPHS:
         if importlib.util.find_spec("skimage") is None:
-            raise UserError(f"picture {name}: comes with scikit-image; install nstjax[demo]")
+            raise UserError(f"picture {name}: comes with scikit-image; install scikit-image")
         return (importlib.resources.files("skimage") / "data" / PHOTOGRAPHS[key]).read_bytes()
     if key not in example_names():
         raise UserError(f"picture {name}: there is no such example{nearest(key, example_names())}")

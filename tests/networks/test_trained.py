@@ -18,14 +18,13 @@ from nstjax.networks.decoder import LEVELS, Decoder
 from nstjax.networks.normalise import mean_activations
 
 ROOT = Path(__file__).parents[2]
-TRAINED = ROOT / "nstjax" / "trained"
+TRAINED = ROOT / "nstjax" / "networks" / "trained"
 USE = """
 import nstjax, jax, numpy
-from nstjax import vgg, weights
-loaded = pretrained.load("mini")
-encoder = vgg.make_encoder(loaded.params, loaded.preprocessing)
+from nstjax import networks
+encoder = networks.make_encoder(networks.load("mini"))
 features = encoder.apply(encoder.params, numpy.full((32, 32, 3), 0.5, "float32"), ("relu5_1",))
-print(nstjax.__file__, features["relu5_1"].shape, len(pretrained.load_decoders("mini").params))
+print(nstjax.__file__, features["relu5_1"].shape, len(networks.load_decoders("mini").params))
 """
 
 

@@ -29,14 +29,14 @@ def test_gram_losses_left_are_fewer_through_the_judge_itself():
     content = jnp.full((16, 16, 3), 0.5) + 0.05 * rng.normal(size=(16, 16, 3)).astype(np.float32)
     style = rng.uniform(size=(16, 16, 3)).astype(np.float32)
 
-    def left(through, steps):
-        fractions = fidelity.gram_left(
+    def remaining(through, steps):
+        fractions = fidelity.remaining_gram(
             encoder(through), encoder(0), content, style, taps=TAPS, steps=steps, learning_rate=0.02
         )
         return np.array([fractions[tap] for tap in TAPS])
 
-    np.testing.assert_allclose(left(0, 0), 1, rtol=1e-5)
-    own, other = left(0, 60), left(1, 60)
+    np.testing.assert_allclose(remaining(0, 0), 1, rtol=1e-5)
+    own, other = remaining(0, 60), remaining(1, 60)
     assert (own > 0).all() and own.mean() < min(0.1, other.mean())
 
 

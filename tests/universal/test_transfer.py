@@ -63,7 +63,7 @@ def psnr(image, expected):
 )
 def test_the_published_chain_agrees_with_pytorch(shared, names, alpha):
     pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
-    from experiments import peers_universal as peers
+    from benchmarks import peers_universal as peers
 
     content, style = (
         images.resize_to_cover(images.load_picture(str(shared / "images" / f"{name}.jpg")).pixels, *size)
