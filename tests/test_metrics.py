@@ -21,6 +21,11 @@ MEASURES = {
     "colour_gaps": metrics.colour_gaps,
 }
 SIZES = [(1, 1), (3, 2), (10, 14)]
+# Compiled, as are helpers of tests below: one program for a measure and a size.
+ssim, edge_ssim, high_frequency, saturation, colour_gaps = map(
+    jax.jit,
+    (metrics.ssim, metrics.edge_ssim, metrics.high_frequency, metrics.saturation, metrics.colour_gaps),
+)
 each = pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
 
 
@@ -59,7 +64,7 @@ def luminance(x):
 def test_structural_similarities_are_those_of_scikit_image(noise, brightness):
     x, reference = (brightness + noise * picture(40, 33, seed=seed) for seed in (1, 2))
     reference = reference * np.linspace(0.2, 1, 33, dtype=np.float32)[:, None]
-    ours = metrics.ssim(x, reference), metrics.edge_ssim(x, reference)
+    ours = ssim(x, reference), edge_ssim(x, reference)
     theirs = skimage_ssim(luminance(x), luminance(reference))
     # scikit-image divides the magnitude by sqrt(2)
     edges = skimage_ssim(*(np.sqrt(2) * sobel(luminance(a)) for a in (x, reference)))
@@ -67,23 +72,23 @@ def test_structural_similarities_are_those_of_scikit_image(noise, brightness):
 
 
 def test_structural_similarity_of_constants_is_of_their_means():
-    value = metrics.ssim(grey(np.full((12, 12), 0.2)), grey(np.full((12, 12), 0.8)))
+    value = ssim(grey(np.full((12, 12), 0.2)), grey(np.full((12, 12), 0.8)))
     np.testing.assert_allclose(value, (2 * 0.16 + 1e-4) / (0.04 + 0.64 + 1e-4), rtol=1e-5)
 
 
 def test_a_picture_smaller_than_the_window_has_a_smaller_window():
     one, other = grey([[0.2]]), grey([[0.8]])
-    np.testing.assert_allclose(metrics.ssim(one, other), (0.32 + 1e-4) / (0.68 + 1e-4), rtol=1e-5)
+    np.testing.assert_allclose(ssim(one, other), (0.32 + 1e-4) / (0.68 + 1e-4), rtol=1e-5)
     # of two pixels [0, 1] and [1, 0], under one window: means 1/2, variances 1/4, covariance -1/4
     ends = np.array([[0.0, 1.0]])
     wanted = (-2 * 0.25 + 9e-4) / (2 * 0.25 + 9e-4)
-    np.testing.assert_allclose(metrics.ssim(grey(ends), grey(1 - ends)), wanted, rtol=1e-5)
+    np.testing.assert_allclose(ssim(grey(ends), grey(1 - ends)), wanted, rtol=1e-5)
 
 
 def test_opposite_structure_is_negative():
     x = picture(10, 14)
-    assert metrics.ssim(x, 1 - x) < -0.8
-    np.testing.assert_allclose(metrics.edge_ssim(x, 1 - x), 1, rtol=1e-5)
+    assert ssim(x, 1 - x) < -0.8
+    np.testing.assert_allclose(edge_ssim(x, 1 - x), 1, rtol=1e-5)
 
 
 def test_edges_of_a_step_have_its_height():
@@ -93,7 +98,7 @@ def test_edges_of_a_step_have_its_height():
     taps = np.exp(-np.square([1.5, 0.5, 0.5, 1.5]) / 1.5**2 / 2)
     mean = taps[1:3].sum() / taps.sum()
     wanted = 1e-4 / (mean**2 + 1e-4) * 9e-4 / (mean - mean**2 + 9e-4)
-    np.testing.assert_allclose(metrics.edge_ssim(step, flat), wanted, rtol=1e-4)
+    np.testing.assert_allclose(edge_ssim(step, flat), wanted, rtol=1e-4)
 
 
 @pytest.mark.parametrize("cycles", [1, 6, 12, 30])
@@ -104,21 +109,21 @@ def test_what_of_a_wave_counts_as_high_frequency(cycles):
     taken = 0.4 / np.sqrt(2) * (1 - np.exp(-((2 * omega) ** 2) / 2))
     x = grey(np.broadcast_to(0.5 + 0.4 * wave, (9, size)))
     # the Gaussian is cut at 4 sigma and read at whole pixels
-    np.testing.assert_allclose(metrics.high_frequency(x), taken, atol=2e-4)
-    np.testing.assert_allclose(metrics.high_frequency(x.swapaxes(0, 1)), taken, atol=2e-4)
+    np.testing.assert_allclose(high_frequency(x), taken, atol=2e-4)
+    np.testing.assert_allclose(high_frequency(x.swapaxes(0, 1)), taken, atol=2e-4)
 
 
 def test_high_frequency_is_what_scipy_blurs_away():
     for x in (picture(10, 14), picture(3, 2)):
         y = luminance(x)
         wanted = np.sqrt(np.mean((y - scipy.ndimage.gaussian_filter(y, 2)) ** 2))
-        np.testing.assert_allclose(metrics.high_frequency(x), wanted, rtol=1e-5)
+        np.testing.assert_allclose(high_frequency(x), wanted, rtol=1e-5)
 
 
 def test_saturation_by_hand():
     x = jnp.array([[[1, 0, 0], [1, 1, 0]], [[0.25, 0.25, 0.25], [0.1, 0.2, 0.4]]])
-    np.testing.assert_allclose(metrics.saturation(x), (1 + 1 + 0 + 0.3) / 4, rtol=1e-6)
-    np.testing.assert_allclose(metrics.saturation(1 - x[..., ::-1]), metrics.saturation(x), rtol=1e-6)
+    np.testing.assert_allclose(saturation(x), (1 + 1 + 0 + 0.3) / 4, rtol=1e-6)
+    np.testing.assert_allclose(saturation(1 - x[..., ::-1]), saturation(x), rtol=1e-6)
 
 
 def test_clipped_are_the_ends_of_eight_bits():
@@ -130,7 +135,7 @@ def test_clipped_are_the_ends_of_eight_bits():
 
 def test_colour_gaps_by_hand():
     style = picture(20, 30)
-    gaps = metrics.colour_gaps(style / 2 + np.float32([0, 0.25, 0.5]), style)
+    gaps = colour_gaps(style / 2 + np.float32([0, 0.25, 0.5]), style)
     shift = np.array([0, 0.25, 0.5]) - style.mean((0, 1)) / 2
     np.testing.assert_allclose(gaps["mean"], np.sqrt(np.mean(shift**2)), rtol=1e-5)
     np.testing.assert_allclose(gaps["deviation"], np.sqrt(np.mean(style.var((0, 1)))) / 2, rtol=1e-5)
@@ -141,38 +146,45 @@ def test_wasserstein_distance_is_scipys(sizes):
     x, style = picture(*sizes[0]) ** 2, np.round(255 * picture(*sizes[1], seed=1)) / 255
     pairs = zip(x.reshape(-1, 3).T, style.reshape(-1, 3).T, strict=True)
     wanted = np.mean([scipy.stats.wasserstein_distance(*pair) for pair in pairs])
-    np.testing.assert_allclose(metrics.colour_gaps(x, style)["wasserstein"], wanted, rtol=1e-5)
+    np.testing.assert_allclose(colour_gaps(x, style)["wasserstein"], wanted, rtol=1e-5)
 
 
 def test_colours_do_not_depend_on_where_they_lie_or_how_often_the_picture_is_repeated():
     x, style = picture(6, 5), picture(8, 3, seed=1)
     moved = np.tile(x[::-1].transpose(1, 0, 2), (2, 3, 1))
-    for name, gap in metrics.colour_gaps(moved, style).items():
-        np.testing.assert_allclose(gap, metrics.colour_gaps(x, style)[name], rtol=1e-5)
+    for name, gap in colour_gaps(moved, style).items():
+        np.testing.assert_allclose(gap, colour_gaps(x, style)[name], rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_picture_is_like_itself(size):
     flat = {value: np.full((*size, 3), value, np.float32) for value in (0.0, 0.3, 1.0)}
     for x in (picture(*size), *flat.values()):
-        np.testing.assert_allclose([metrics.ssim(x, x), metrics.edge_ssim(x, x)], 1, rtol=1e-6)
-        gaps = metrics.colour_gaps(x, x[::-1, ::-1])
+        np.testing.assert_allclose([ssim(x, x), edge_ssim(x, x)], 1, rtol=1e-6)
+        gaps = colour_gaps(x, x[::-1, ::-1])
         np.testing.assert_allclose(list(gaps.values()), 0, atol=1e-6)
     for value, x in flat.items():
-        np.testing.assert_allclose([metrics.high_frequency(x), metrics.saturation(x)], 0, atol=1e-6)
+        np.testing.assert_allclose([high_frequency(x), saturation(x)], 0, atol=1e-6)
         assert metrics.clipped(x) == (value != 0.3)
 
 
 @each
 @pytest.mark.parametrize("size", SIZES)
 def test_finite_in_float32_and_the_same_under_jit_and_vmap(measure, size):
+    def same(ours, theirs):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, theirs)
+
     x, reference = some(*size)
-    loop = [measure(*both) for both in zip(x, reference, strict=True)]
+    compiled = jax.jit(measure)
+    loop = [compiled(*both) for both in zip(x, reference, strict=True)]
+    if size == SIZES[-1]:  # the largest: every window is whole along one axis
+        eager = measure(x[0], reference[0])
+        assert {leaf.dtype for leaf in jax.tree.leaves(eager)} == {np.dtype("float32")}
+        same(loop[0], eager)
     assert {leaf.dtype for leaf in jax.tree.leaves(loop)} == {np.dtype("float32")}
     loop = jax.tree.map(lambda *leaves: np.stack(leaves), *loop)
     assert np.isfinite(jax.tree.leaves(loop)).all()
-    at_once = jax.jit(jax.vmap(measure))(x, reference)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), at_once, loop)
+    same(jax.jit(jax.vmap(measure))(x, reference), loop)
 
 
 @each

@@ -1,6 +1,7 @@
 """Gatys' weight normalisation: every filter scaled to a mean activation of 1."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -58,18 +59,20 @@ def mean_activations(
     """
     encoder = pretrained.make_encoder(weights, pooling=pooling, padding=padding)
     convs = [tap for tap in encoder.taps if tap.startswith("conv")]
-
-    @jax.jit
-    def activations(params, image):
-        features = encoder.apply(params, image, tuple(c.replace("conv", "relu") for c in convs))
-        return [(jnp.sum(f, (0, 1)), f.shape[0] * f.shape[1]) for f in features.values()]
-
-    per_image = [activations(encoder.params, jnp.asarray(image)) for image in images]
+    taps = tuple(conv.replace("conv", "relu") for conv in convs)
+    per_image = [_activations(encoder.apply, encoder.params, jnp.asarray(image), taps) for image in images]
     means = {}
     for i, conv in enumerate(convs):
         total = sum(np.asarray(stats[i][0]) for stats in per_image)
         means[conv] = total / sum(stats[i][1] for stats in per_image)
     return means
+
+
+@functools.partial(jax.jit, static_argnames=("apply", "taps"))
+def _activations(apply, params, image, taps):
+    """[(sum over positions [o], number of positions)] of each tap."""
+    features = apply(params, image, taps)
+    return [(jnp.sum(f, (0, 1)), f.shape[0] * f.shape[1]) for f in features.values()]
 
 
 def rescale(params: Mapping, scales: Mapping) -> dict:
