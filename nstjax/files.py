@@ -33,6 +33,11 @@ def write_atomic(path, data):
             raise
 
 
+def write(path, content):
+    """Writes bytes, a text, or a dict as JSON, atomically."""
+    (write_json if isinstance(content, dict) else write_atomic)(path, content)
+
+
 def write_json(path, value):
     """Writes a value as indented JSON, atomically."""
     write_atomic(path, json.dumps(value, indent=2) + "\n")
@@ -69,6 +74,8 @@ def reading(path):
     """Turns a file that is not there, or damaged, into one line."""
     try:
         yield
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 
