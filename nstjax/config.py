@@ -21,7 +21,8 @@ def default_config():
       normalise: Gatys' weight normalisation, calibrated on the example pictures.
       init: "content", "style" (cropped to the canvas), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
-      optimizer, optimizer_args, schedule, schedule_args, project, ema: see `nstjax.optimize.make_method` and `Plan`.
+      optimizer, optimizer_args, schedule, schedule_args, project, ema: see `make_method` and `Plan` of
+        `nstjax.optimize`.
       learning_rate: unset for the optimiser's usual: 1 for lbfgs (a factor on its first guess of a
         step), 0.02 for all others.
       content_mask, style_mask: label pictures (`nstjax.images.labels.LABELS`) of the canvas and of each
