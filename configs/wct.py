@@ -77,6 +77,7 @@ ARGUMENTS = {"transform": "wct", "texture": False, "smoke": False, "vary": "", "
 def get_config(arg=None):
     arg = parse_arg(arg, **ARGUMENTS)
     config = ml_collections.ConfigDict()
+    config.method = "transfer"
     config.content = "" if arg.texture else "example:coffee"
     config.style = "example:brushwork"
     config.style_weights = ()

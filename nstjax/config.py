@@ -10,6 +10,7 @@ def default_config():
     """An unlocked ConfigDict with every key of an image experiment.
 
     Keys whose meaning is not in their name:
+      method: "optimize"; configs of universal transfer have "transfer".
       content: a path or `example:NAME`; "" where no term compares with it (texture synthesis).
       style: the same; several separated by commas, blended by `style_weights` (empty: equally).
       size: long side in pixels of the content, and so of the result.
@@ -20,7 +21,8 @@ def default_config():
       normalise: Gatys' weight normalisation, calibrated on the example pictures.
       init: "content", "style" (cropped to the canvas), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
-      optimizer, optimizer_args, schedule, schedule_args, project, ema: see `nstjax.optimize.Plan`.
+      optimizer, optimizer_args, schedule, schedule_args, project, ema: see `make_method` and `Plan` of
+        `nstjax.optimize`.
       learning_rate: unset for the optimiser's usual: 1 for lbfgs (a factor on its first guess of a
         step), 0.02 for all others.
       content_mask, style_mask: label pictures (`nstjax.images.labels.LABELS`) of the canvas and of each
@@ -41,6 +43,7 @@ def default_config():
       steps_per_call: steps in one compiled call: how often progress is shown.
     """
     config = ml_collections.ConfigDict()
+    config.method = "optimize"
     config.content = "example:coffee"
     config.style = "example:brushwork"
     config.style_weights = ()

@@ -1,12 +1,12 @@
-"""The errors that people at the command line see as one line."""
+"""Errors that people at the command line see as one line, and the checks that raise them."""
 
 import contextlib
 import difflib
 import sys
 
 
-class UserError(Exception):
-    """A mistake the person at the command line can mend.
+class UserError(ValueError):
+    """A mistake that a person can mend: a value, a name or a file.
 
     Its message is one line: what was wrong, what was expected. Characters that could break the
     line, or drive a terminal, become spaces.
@@ -47,6 +47,18 @@ def nearest(name, valid):
     shown = list(folded.values())[:10]
     more = f" and {len(folded) - len(shown)} more" if len(folded) > len(shown) else ""
     return f"; valid: {', '.join(shown)}{more}"
+
+
+def check_choice(key, name, valid):
+    """Raises UserError for a name that is not among the valid ones."""
+    if name not in valid:
+        raise UserError(f"{key} {name!r} is unknown{nearest(name, valid)}")
+
+
+def check_at_least(key, value, least):
+    """Raises UserError for a number below the least."""
+    if not value >= least:
+        raise UserError(f"{key} must be at least {least}; got {value}")
 
 
 def notify(line):

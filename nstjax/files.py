@@ -35,6 +35,11 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
             raise
 
 
+def write(path: str | Path, content: bytes | str | dict) -> None:
+    """Writes bytes, a text, or a dict as JSON, atomically."""
+    (write_json if isinstance(content, dict) else write_atomic)(path, content)
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Writes a value as indented JSON, atomically."""
     write_atomic(path, json.dumps(value, indent=2) + "\n")
@@ -71,6 +76,8 @@ def reading(path: str | Path) -> Iterator[None]:
     """Turns the errors of a missing or damaged file into a `UserError`."""
     try:
         yield
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 

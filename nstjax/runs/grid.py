@@ -13,9 +13,8 @@ from PIL import Image
 from nstjax import files, images
 from nstjax.errors import FailedError, UserError, notify
 from nstjax.images import sheet
-from nstjax.runs import transfer
+from nstjax.runs import pictures, transfer
 from nstjax.runs.cache import Cache
-from nstjax.runs.experiment import style_names
 from nstjax.runs.folder import RunFolder
 
 _LARGEST_SHEET = 100  # pictures
@@ -29,11 +28,11 @@ class _Job(NamedTuple):
     style: str
 
 
-def stylize(config, contents, styles, workdir, command=""):
+def run(config, contents, styles, workdir, command=""):
     """Transfers every style to every content: WORKDIR/STYLE/CONTENT.png, and a sheet of them.
 
-    Contents are done in their order, style by style; of each style what is known is computed once, and
-    pictures of one size are compiled for once. A picture that is there already, of the same files, is left.
+    Contents are done in their order, style by style. The statistics of a style are computed once, and
+    programs are compiled once per size of picture. A finished picture of the same files is kept.
 
     Args:
       config: a ConfigDict as `configs/wct.py` returns it; its content and style are not looked at.
@@ -47,21 +46,21 @@ def stylize(config, contents, styles, workdir, command=""):
       {"pictures": folder, "sheet": path}, a sheet for up to 100 pictures.
 
     Raises:
-      UserError: for whatever a person can mend before anything is made.
+      UserError: for a mistake that a person can mend, before anything is made.
       FailedError: for contents that could not be read or transferred; the others are made.
     """
     if config.content_mask or config.style_mask:
         raise UserError("content_mask and style_mask belong to one content; give them without contents")
     if config.init != "content":
         raise UserError(f"init is {config.init!r}; expected 'content' where contents are given")
-    names, once = _names(contents), Cache()
+    names, cache = _names(contents), Cache()
     configs = {style: _with(config, names[0], style) for style in styles or [config.style]}
-    folders = _labels("styles", [style_names(style)[0] for style in configs])
-    loaded = {style: transfer.load(each, once) for style, each in configs.items()}
+    folders = _labels("styles", [pictures.names(style)[0] for style in configs])
+    loaded = {style: transfer.load(each, cache) for style, each in configs.items()}
     first = next(iter(loaded.values()))
     for note in dict.fromkeys(note for each in loaded.values() for note in each.notes):
         notify(f"note: {note}")
-    inputs = transfer.provenance(first, command)
+    inputs = first.provenance(command)
     inputs["inputs"]["pictures"] = {
         name: {"name": p.name, "sha256": p.sha256}
         for name, each in zip(folders, loaded.values(), strict=True)
@@ -76,13 +75,13 @@ def stylize(config, contents, styles, workdir, command=""):
     ]
     with RunFolder(workdir, first.config | {"content": "", "style": ""} | listed, inputs):
         failed = _run(jobs, loaded)
-        left = {"pictures": workdir}
+        outputs = {"pictures": workdir}
         if len(jobs) <= _LARGEST_SHEET and len(failed) < len(jobs):
-            left["sheet"] = workdir / "sheet.jpg"
-            files.write_atomic(left["sheet"], _sheet(jobs, stems, folders))
+            outputs["sheet"] = workdir / "sheet.jpg"
+            files.write_atomic(outputs["sheet"], _sheet(jobs, stems, folders))
     if failed:
         raise FailedError("; ".join([f"{len(failed)} of {len(jobs)} pictures failed", *failed]))
-    return left
+    return outputs
 
 
 def _run(jobs, loaded):
@@ -102,7 +101,7 @@ def _run(jobs, loaded):
                         regions = {job.style: transfer.regions_of(transfer)}
                     one = dataclasses.replace(transfer, content=picture)
                     transfer.check_sizes(one)
-                    image = np.asarray(transfer.run(one, regions[job.style]))
+                    image = np.asarray(transfer.make_image(one, regions[job.style]))
                     if not np.isfinite(image).all():
                         raise UserError(transfer.NOT_FINITE)
                     writing = writing and writing.result()

@@ -1,4 +1,4 @@
-"""What a result depends on and what it was made with."""
+"""The inputs of a result and the programs that made it."""
 
 import subprocess
 from importlib import metadata
@@ -13,7 +13,7 @@ def describe(inputs, command="", notes=()):
     """A dict for `provenance.json`.
 
     Args:
-      inputs: what the result depends on, a dict for JSON.
+      inputs: everything that the result depends on, a dict for JSON.
       command: the command line, for people.
       notes: lines about the inputs, for people.
     """
@@ -25,27 +25,6 @@ def describe(inputs, command="", notes=()):
         "device": f"{device.platform}: {device.device_kind} x {jax.local_device_count()}",
         "git_commit": _git_commit(),
         "command": command,
-    }
-
-
-def inputs(work, network, seed, further=None):
-    """What a picture depends on, for `describe`.
-
-    Args:
-      work: with `content`, a `Picture` or None, `styles` and `labels`, `LabelPictures` or None.
-      network: with `label` and `sha256`.
-      seed: a number.
-      further: {name: `Picture`} that it is made of besides.
-    """
-    pictures = {"content": work.content} if work.content else {}
-    pictures |= {f"style {i}": p for i, p in enumerate(work.styles)} | (further or {})
-    if work.labels:
-        pictures["content mask"] = work.labels.canvas
-        pictures |= {f"style mask {i}": p for i, p in enumerate(work.labels.styles)}
-    return {
-        "weights": {"label": network.label, "sha256": network.sha256},
-        "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in pictures.items()},
-        "seed": seed,
     }
 
 

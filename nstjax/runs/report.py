@@ -48,11 +48,11 @@ pre { overflow-x: auto; font-size: .8125rem; }
 """
 
 
-def write(experiment, folder):
+def write(run, folder):
     """Writes `report.html` of a finished run, atomically.
 
     Args:
-      experiment: the `Experiment`, for its pictures.
+      run: an `ImageRun`, for its pictures.
       folder: path of the run folder; `config.json`, `provenance.json`, `metrics.jsonl`, `weights.json`
         and `image.png` are read.
     """
@@ -63,8 +63,8 @@ def write(experiment, folder):
     weights = files.read_json(folder / "weights.json")
     result = (folder / "image.png").read_bytes()
     shape = np.asarray(Image.open(folder / "image.png")).shape
-    sources = [("content", experiment.content)] if experiment.content else []
-    sources += [("style", picture) for picture in experiment.styles]
+    sources = [("content", run.content)] if run.content else []
+    sources += [("style", picture) for picture in run.styles]
     figures = [(_thumbnail(p.pixels, max(shape)), f"{role}: {p.name}") for role, p in sources]
     figures.append((_data_url(result, "png"), f"result: {shape[1]} × {shape[0]} pixels"))
     last = rows[-1]

@@ -4,7 +4,7 @@ import functools
 import inspect
 
 from nstjax import losses, transforms
-from nstjax.errors import UserError, nearest
+from nstjax.errors import UserError, check_choice, nearest
 from nstjax.ops.gradients import FREE, NORMS, Control
 from nstjax.optimize.objective import REGIONS, Term
 from nstjax.runs import validate
@@ -34,7 +34,7 @@ def _term(name, term):
     for key in KEYS:
         if key not in term:
             raise UserError(f"terms.{name}.{key} is missing")
-    known(f"terms.{name}.loss", term.loss, _LOSSES)
+    check_choice(f"terms.{name}.loss", term.loss, _LOSSES)
     if not term.taps:
         raise UserError(f"terms.{name}.taps is empty: a term needs at least one tap")
     validate.numbers(f"terms.{name}.weight", (term.weight,))
@@ -46,11 +46,11 @@ def _term(name, term):
             f"terms.{name}.tap_weights has {len(term.tap_weights)} numbers for {len(term.taps)} taps"
         )
     if term.regions:
-        known(f"terms.{name}.regions", term.regions, REGIONS)
+        check_choice(f"terms.{name}.regions", term.regions, REGIONS)
     hyper = {key: value for key, value in term.items() if key not in KEYS}
     return Term(
         name,
-        bound(f"terms.{name}", losses, term.loss, hyper, KEYS),
+        call_factory(f"terms.{name}", losses, term.loss, hyper, KEYS),
         tuple(term.taps),
         term.reference,
         _transform(name, term),
@@ -64,13 +64,13 @@ def _transform(name, term):
         if term.transform_args:
             raise UserError(f"terms.{name}.transform_args are given, but no transform")
         return None
-    known(f"terms.{name}.transform", term.transform, TRANSFORMS)
+    check_choice(f"terms.{name}.transform", term.transform, TRANSFORMS)
     if term.reference != "content":
         raise UserError(
             f"terms.{name}.transform moves the content towards the style: reference must be content; "
             f"got {term.reference!r}"
         )
-    return bound(f"terms.{name}.transform_args", transforms, term.transform, term.transform_args)
+    return call_factory(f"terms.{name}.transform_args", transforms, term.transform, term.transform_args)
 
 
 def _control(name, term):
@@ -78,17 +78,12 @@ def _control(name, term):
     if term.limit < 0:
         raise UserError(f"terms.{name}.limit must be at least 0; got {term.limit}")
     if term.normalise:
-        known(f"terms.{name}.normalise", term.normalise, NORMS)
+        check_choice(f"terms.{name}.normalise", term.normalise, NORMS)
     return Control(term.limit, term.normalise)
 
 
-def known(key, name, valid):
-    if name not in valid:
-        raise UserError(f"{key} {name!r} is unknown{nearest(name, valid)}")
-
-
-def bound(key, package, name, hyper, other_keys=()):
-    """What a factory of a package returns for hyper-parameters that a config gives under a key."""
+def call_factory(key, package, name, hyper, other_keys=()):
+    """The loss or transform that a factory makes of hyper-parameters that a config gives under a key."""
     valid = inspect.signature(getattr(package, name)).parameters
     for parameter in hyper:
         if parameter not in valid:
@@ -102,15 +97,15 @@ def bound(key, package, name, hyper, other_keys=()):
 
 @functools.cache
 def _cached(package, name, hyper):
-    """The same functions for the same arguments, so that equal objectives are one compiled program."""
+    """The same object for the same arguments, so that equal objectives are one compiled program."""
     return getattr(package, name)(**dict(hyper))
 
 
-def check_control(terms, plan):
-    """Raises UserError where a gradient is controlled and a line search needs it as it is."""
+def check_control(terms, method):
+    """Raises UserError where a gradient is controlled and a line search needs that of the value."""
     for term in terms:
-        if plan.is_lbfgs and term.control != FREE:
+        if method.line_search and term.control != FREE:
             raise UserError(
                 f"terms.{term.name} controls its gradient, which then is not that of the value, as the line "
-                "search of lbfgs needs; expected another optimizer, such as adam"
+                f"search of {method.optimizer} needs; expected another optimizer, such as adam"
             )

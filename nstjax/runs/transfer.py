@@ -1,6 +1,7 @@
-"""A config of universal style transfer made into pictures and levels, and run into a folder."""
+"""A picture by universal style transfer: its config made into pictures and levels, and run."""
 
 import dataclasses
+import json
 import time
 from typing import Any
 
@@ -8,195 +9,168 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import files, images, transforms, universal
-from nstjax.errors import NotFiniteError, UserError, nearest, notify
-from nstjax.networks import masks, pretrained, vgg
+from nstjax import images, networks, transforms, universal
+from nstjax.errors import UserError, check_at_least, check_choice
 from nstjax.networks.decoder import LEVELS
-from nstjax.runs import memory, regions, terms, validate
+from nstjax.networks.masks import MODES
+from nstjax.optimize import Reference
+from nstjax.runs import memory, pictures, regions, terms, validate
+from nstjax.runs.base import Outcome, Run, Subject
 from nstjax.runs.cache import Cache
-from nstjax.runs.experiment import canvas, style_names
-from nstjax.runs.folder import RunFolder
-from nstjax.runs.provenance import describe, inputs
-from nstjax.runs.run import Outcome
 from nstjax.universal import levels, tiled
 
-_NEEDED = ("content", "style", "levels", "alpha", "transform", "passes")
+NEEDED = ("content", "style", "levels", "alpha", "transform", "passes")
+EXAMPLE = "a transfer, such as configs/wct.py"
 _INITS = ("content", "noise")
+# Keys of a config that only decide about numbers, or about pictures, of which the sizes count.
+_NUMBERS = ("seed", "init", "content", "style", "alpha")
 NOT_FINITE = "the result is not finite; give a lower alpha, or fewer levels or passes"
 
 
 @dataclasses.dataclass(frozen=True)
-class Transfer:
-    """All that a transfer needs, read and checked.
+class TransferRun(Run):
+    """A `Run` of universal style transfer.
 
     Attributes:
-      config: the resolved config, a plain dict.
-      settings: the same, a ConfigDict as `configs/wct.py` returns it.
+      settings: the config, a ConfigDict as `configs/wct.py` returns it.
       transform: a `Transform`.
-      levels: the set.
-      content: `Picture` or None.
-      styles: the style pictures.
-      labels: `LabelPictures` or None.
     """
 
-    config: dict[str, Any]
     settings: Any
     transform: transforms.Transform
-    levels: levels.Levels
-    content: images.Picture | None
-    styles: tuple[images.Picture, ...]
-    labels: regions.LabelPictures | None
-
-    @property
-    def label(self):
-        """What outputs are labelled with."""
-        return f"nstjax; weights: {self.levels.label}"
 
     @property
     def order(self):
         """The levels as they are applied."""
-        return tuple(self.levels.levels[number] for number in self.settings.levels)
+        return tuple(self.network.levels[number] for number in self.settings.levels)
 
     @property
-    def notes(self):
-        """What a person should know about the inputs, a line each."""
-        pictures = filter(None, (self.content, *self.styles))
-        notes = [f"{p.name}: {note}" for p in pictures for note in p.notes]
-        return (*notes, *(self.labels.notes if self.labels else ()))
+    def shape(self):
+        """(H, W) of the result."""
+        return self.canvas(self.settings.size)
+
+    @property
+    def style_shapes(self):
+        """(H, W) of each style."""
+        size = self.settings.style_size or self.settings.size
+        return [images.fit_size(*picture.pixels.shape[:2], size) for picture in self.styles]
+
+    @property
+    def structure(self):
+        config = {key: value for key, value in self.config.items() if key not in _NUMBERS}
+        shapes = [p.pixels.shape for p in (self.content, *self.styles) if p]
+        return json.dumps([config, shapes], sort_keys=True)
+
+    @property
+    def room(self):
+        return 1
+
+    @staticmethod
+    def run_batch(runs, folder, *, warm_up=False):
+        outcomes = []
+        for run in runs:
+            if warm_up:
+                make_image(run)
+            start = time.perf_counter()
+            image = np.asarray(make_image(run))
+            cost = {"seconds": round(time.perf_counter() - start, 3), "with_compilation": not warm_up}
+            cost |= {"together": 1, "peak_bytes": memory.peak()}
+            outcomes.append(Outcome(image, None if np.isfinite(image).all() else NOT_FINITE, {}, cost))
+        return outcomes
+
+    def measuring_encoder(self):
+        return networks.make_encoder(networks.load(self.settings.measured_by))
+
+    def subject(self, shape):
+        config, content = self.settings, self.content
+        start = jnp.asarray(images.resize(content.pixels, *shape) if content else _start(self, shape))
+        styles = [
+            Reference(jnp.asarray(images.resize(picture.pixels, *size)), float(weight))
+            for picture, size, weight in zip(
+                self.styles, self.style_shapes, pictures.weights(config, self.styles), strict=True
+            )
+        ]
+        key = (self.pictures_key, *self.style_shapes, config.style_weights)
+        return Subject(start, content is not None, styles, key + (() if content else (config.seed,)))
 
 
-def stylize(config, workdir, command=""):
-    """Runs a config into a run folder, or finds it finished.
-
-    Args:
-      config: a ConfigDict.
-      workdir: path of the folder.
-      command: the command line, for provenance.
-
-    Returns:
-      {"picture": path}.
-
-    Raises:
-      UserError: for whatever a person can mend.
-      NotFiniteError: where the result is not finite.
-    """
-    loaded = load(config)
-    for note in loaded.notes:
-        notify(f"note: {note}")
-    with RunFolder(workdir, loaded.config, provenance(loaded, command)) as folder:
-        left = {"picture": folder.path / "image.png"}
-        if folder.finished:
-            notify(f"already finished: {left['picture']}")
-            return left
-        image, seconds = timed(lambda: run(loaded))
-        if not np.isfinite(image).all():
-            raise NotFiniteError(NOT_FINITE)
-        cost = {"seconds": seconds, "with_compilation": True, "peak_bytes": memory.peak()}
-        files.write_json(folder.path / "cost.json", cost)
-        files.write_atomic(left["picture"], images.encode_png(image, loaded.label))
-    return left
-
-
-def outcomes(transfers, folder):
-    """An `Outcome` for each of some `Transfer`s, its seconds without compilation."""
-    made = []
-    for transfer in transfers:
-        run(transfer)  # compiles
-        image, seconds = timed(lambda transfer=transfer: run(transfer))
-        good = bool(np.isfinite(image).all())
-        made.append(Outcome(image, None if good else NOT_FINITE, {}, {"seconds": seconds, "together": 1}))
-    return made
-
-
-def timed(make):
-    """(the array that a function makes, seconds)."""
-    start = time.perf_counter()
-    made = np.asarray(make())
-    return made, round(time.perf_counter() - start, 3)
-
-
-def load(config, once=None):
-    """Reads what a config names and checks every key.
+def load(config, cache=None) -> TransferRun:
+    """The `TransferRun` of a config.
 
     Args:
       config: a ConfigDict.
-      once: a `Cache` of transfers that may share pictures and networks.
+      cache: a `Cache` of runs that may share pictures and networks.
 
     Raises:
-      UserError: naming the key, what was expected and the nearest valid name.
+      UserError: naming the key, the value expected and the nearest valid name.
     """
-    validate.keys(config, _NEEDED, "a transfer, such as configs/wct.py")
+    validate.needs_keys(config, NEEDED, EXAMPLE)
     validate.finite("", config.to_dict())
-    _check(config)
-    _known("transform", config.transform, terms.TRANSFORMS)
-    transform = terms.bound("transform_args", transforms, config.transform, config.transform_args)
-    once = once or Cache()
-
-    def picture(name):
-        return once(("picture", name), lambda: images.load_picture(name))
-
-    content = picture(config.content) if config.content else None
-    styles = tuple(map(picture, style_names(config.style)))
+    _check_values(config)
+    check_choice("transform", config.transform, terms.TRANSFORMS)
+    transform = terms.call_factory("transform_args", transforms, config.transform, config.transform_args)
+    cache = cache or Cache()
+    content = pictures.read(config.content, cache) if config.content else None
+    styles = pictures.read_styles(config, cache)
     if not styles:
         raise UserError("style is empty; expected a path or example:NAME")
     if not content and config.init == "content":
         raise UserError("init is 'content', but content is empty; give a content, or init noise")
-    if config.style_weights and len(config.style_weights) != len(styles):
-        raise UserError(
-            f"style_weights has {len(config.style_weights)} numbers for {len(styles)} style pictures"
-        )
-    given = [key for key in ("content_mask", "style_mask") if config[key]]
+    if any(weight < 0 for weight in config.style_weights):
+        raise UserError(f"style_weights must be at least 0; got {tuple(config.style_weights)}")
+    given = regions.given(config)
     if len(given) == 1:
         raise UserError(f"{given[0]} is given alone: give both content_mask and style_mask")
-    labels = regions.read(config, content, style_names(config.style_mask), styles) if given else None
-    wanted = (config.weights, tuple(sorted(set(config.levels))), config.decoders)
-    loaded = once(("levels", *wanted), lambda: levels.load(wanted[0], wanted[1], decoders=wanted[2]))
+    labels = regions.read(config, content, styles) if given else None
+    name, numbers, decoders = config.weights, tuple(sorted(set(config.levels))), config.decoders
+    network = cache(
+        ("levels", name, numbers, decoders), lambda: levels.load(name, numbers, decoders=decoders)
+    )
     plain = config.copy_and_resolve_references().to_dict()
-    transfer = Transfer(plain, config, transform, loaded, content, styles, labels)
-    check_sizes(transfer)
-    return transfer
+    run = TransferRun(plain, network, content, styles, labels, config, transform)
+    check_sizes(run)
+    return run
 
 
-def check_sizes(transfer):
-    """Raises UserError where the canvas or a style of a `Transfer` cannot fit into memory, or its tile."""
-    config = transfer.settings
-    sizes = {"size": [canvas(transfer, config)], "style_size": _style_shapes(transfer)}
-    for key, shape in ((key, shape) for key, shapes in sizes.items() for shape in shapes):
-        memory.check(key, shape, {}, (), backward=False)
-        _check_tile(transfer, key, shape)
-        for level in transfer.order:
-            seen = tuple(min(side, config.tile or side) for side in shape)
-            memory.check(key, seen, level.encoder["params"], (level.tap,), backward=False)
+def check_sizes(run):
+    """Raises UserError where the canvas or a style of a `TransferRun` cannot fit into memory, or its tile."""
+    tile = run.settings.tile
+    for key, shapes in {"size": [run.shape], "style_size": run.style_shapes}.items():
+        for shape in shapes:
+            memory.check(key, shape, {}, (), backward=False)
+            _check_tile(run, key, shape)
+            for level in run.order:
+                seen = tuple(min(side, tile or side) for side in shape)
+                memory.check(key, seen, level.encoder["params"], (level.tap,), backward=False)
 
 
-def _check_tile(transfer, key, shape):
-    tile, units = transfer.settings.tile, [level.unit for level in transfer.order]
+def _check_tile(run, key, shape):
+    tile, units = run.settings.tile, [level.unit for level in run.order]
     if not tile or max(shape) <= tile:
         return
-    if transfer.transform.parts is None:
+    if run.transform.parts is None:
         raise UserError(
             f"{key}: {shape[1]} x {shape[0]} pixels are more than a tile of {tile}, and the transform "
-            f"{transfer.settings.transform} must see all of a picture; give tile 0"
+            f"{run.settings.transform} must see all of a picture; give tile 0"
         )
-    least = tiled.smallest_tile(transfer.order)
+    least = tiled.smallest_tile(run.order)
     if tile < least or tile % max(units):
         raise UserError(f"tile must be 0 or a multiple of {max(units)}, at least {least}; got {tile}")
 
 
-def run(transfer, regions=None):
-    """The picture [H, W, 3] that a `Transfer` makes, not clipped.
+def make_image(run, style_regions=None):
+    """The picture [H, W, 3] of a `TransferRun`, not clipped.
 
     Args:
-      transfer: a `Transfer`.
-      regions: from `regions_of`, where several share them; they are its own by default.
+      run: a `TransferRun`.
+      style_regions: from `regions_of`, where several runs share them; its own by default.
     """
-    config, key = transfer.settings, jax.random.key(transfer.settings.seed)
-    shape = canvas(transfer, config)
+    config, key = run.settings, jax.random.key(run.settings.seed)
     return tiled.stylize(
-        transfer.order,
-        transfer.transform,
-        _start(transfer, shape),
-        regions_of(transfer, shape) if regions is None else regions,
+        run.order,
+        run.transform,
+        _start(run, run.shape),
+        regions_of(run, run.shape) if style_regions is None else style_regions,
         alpha=config.alpha[0] if len(config.alpha) == 1 else config.alpha,
         passes=config.passes,
         mask_mode=config.mask_mode,
@@ -205,45 +179,24 @@ def run(transfer, regions=None):
     )
 
 
-def _start(transfer, shape):
-    """The picture [H, W, 3] that is transferred, a NumPy array."""
-    if transfer.settings.init == "noise":
-        return np.asarray(jax.random.uniform(jax.random.key(transfer.settings.seed), (*shape, 3)))
-    return images.resize(transfer.content.pixels, *shape)
+def _start(run, shape):
+    """The picture [H, W, 3] to transfer, a NumPy array."""
+    if run.settings.init == "noise":
+        return np.asarray(jax.random.uniform(jax.random.key(run.settings.seed), (*shape, 3)))
+    return images.resize(run.content.pixels, *shape)
 
 
-def references(transfer, shape):
-    """(start, whether it is the content, styles, what they follow from), as `scoring.Subject` has them."""
-    config, content = transfer.settings, transfer.content
-    start = jnp.asarray(images.resize(content.pixels, *shape) if content else _start(transfer, shape))
-    shares = config.style_weights or (1.0,) * len(transfer.styles)
-    sizes = _style_shapes(transfer)
-    styles = [
-        (jnp.asarray(images.resize(picture.pixels, *size)), float(share))
-        for picture, size, share in zip(transfer.styles, sizes, shares, strict=True)
-    ]
-    made_of = (*map(id, (content, *transfer.styles)), *sizes, config.style_weights)
-    return start, content is not None, styles, made_of + (() if content else (config.seed,))
-
-
-def measuring_encoder(transfer):
-    """The `Encoder` of the weight set `measured_by`, as a network for losses is by default."""
-    loaded = pretrained.load(transfer.settings.measured_by)
-    return vgg.make_encoder(loaded.params, loaded.preprocessing)
-
-
-def regions_of(transfer, shape=None):
+def regions_of(run, shape=None):
     """A `Region` for every label that the canvas (H, W) shares with a style, or one for all of any canvas."""
-    config = transfer.settings
-    shapes = _style_shapes(transfer)
-    pictures = [images.resize(p.pixels, *size) for p, size in zip(transfer.styles, shapes, strict=True)]
-    if transfer.labels is None:
-        return [_region(transfer, pictures, [None] * len(pictures), None)]
-    taps = ("image", *(level.tap for level in transfer.order))
-    ours = regions.propagated("content_mask", transfer.labels.canvas, shape, taps, config.mask_mode)
+    mode, shapes = run.settings.mask_mode, run.style_shapes
+    styles = [images.resize(p.pixels, *size) for p, size in zip(run.styles, shapes, strict=True)]
+    if run.labels is None:
+        return [_region(run, styles, [None] * len(styles), None)]
+    taps = ("image", *(level.tap for level in run.order))
+    ours = regions.propagated("content_mask", run.labels.canvas, shape, taps, mode)
     theirs = [
-        regions.propagated("style_mask", mask, size, taps, config.mask_mode)
-        for mask, size in zip(transfer.labels.styles, shapes, strict=True)
+        regions.propagated("style_mask", mask, size, taps, mode)
+        for mask, size in zip(run.labels.styles, shapes, strict=True)
     ]
     found = []
     for label in ours:
@@ -252,42 +205,29 @@ def regions_of(transfer, shape=None):
             for each, size in zip(theirs, shapes, strict=True)
         ]
         if any(label in each for each in theirs):
-            found.append(_region(transfer, pictures, chosen, ours[label]["image"]))
+            found.append(_region(run, styles, chosen, ours[label]["image"]))
     return found
 
 
-def _region(transfer, pictures, chosen, where):
-    """The `Region` of the styles under one mask each."""
-    config = transfer.settings
-    styles = [
-        tiled.statistics(
-            transfer.order,
-            transfer.transform,
-            picture,
-            where=mask,
-            mask_mode=config.mask_mode,
-            tile=config.tile or None,
-        )
-        for picture, mask in zip(pictures, chosen, strict=True)
+def _region(run, styles, masks, where):
+    """The `Region` of the styles [h, w, 3] under one mask each."""
+    config = run.settings
+    options = {"mask_mode": config.mask_mode, "tile": config.tile or None}
+    known = [
+        tiled.statistics(run.order, run.transform, style, where=mask, **options)
+        for style, mask in zip(styles, masks, strict=True)
     ]
-    weights = config.style_weights or (1.0,) * len(styles)
+    weights = pictures.weights(config, run.styles)
     shares = [weight / sum(weights) for weight in weights]
-    return universal.Region(universal.blend(transfer.transform, styles, shares), where)
+    return universal.Region(universal.blend(run.transform, known, shares), where)
 
 
-def _style_shapes(transfer):
-    size = transfer.settings.style_size or transfer.settings.size
-    return [images.fit_size(*picture.pixels.shape[:2], size) for picture in transfer.styles]
-
-
-def _check(config):
+def _check_values(config):
     """Raises UserError for a value out of its range, or one that is not among the valid names."""
     for key, least in {"size": 1, "style_size": 0, "passes": 1, "seed": 0, "tile": 0}.items():
-        if config[key] < least:
-            raise UserError(f"{key} must be at least {least}; got {config[key]}")
-    if config.seed >= 2**32:
-        raise UserError(f"seed must be at most {2**32 - 1}; got {config.seed}")
-    for key in ("levels", "alpha", "style_weights"):
+        check_at_least(key, config[key], least)
+    validate.at_most("seed", config.seed, validate.LARGEST_SEED)
+    for key in ("levels", "alpha"):
         validate.numbers(key, config[key])
     if not config.levels or not set(config.levels) <= set(LEVELS):
         raise UserError(f"levels must be some of {LEVELS}; got {tuple(config.levels)}")
@@ -299,19 +239,5 @@ def _check(config):
     for alpha in config.alpha:
         if not 0 <= alpha <= 1:
             raise UserError(f"alpha must be in [0, 1]; got {alpha}")
-    if any(weight < 0 for weight in config.style_weights):
-        raise UserError(f"style_weights must be at least 0; got {tuple(config.style_weights)}")
-    if config.style_weights and not sum(config.style_weights) > 0:
-        raise UserError(f"style_weights must add up to more than 0; got {tuple(config.style_weights)}")
-    _known("init", config.init, _INITS)
-    _known("mask_mode", config.mask_mode, masks.MODES)
-
-
-def _known(key, name, valid):
-    if name not in valid:
-        raise UserError(f"{key} {name!r} is unknown{nearest(name, valid)}")
-
-
-def provenance(transfer, command):
-    """What `provenance.json` holds of a `Transfer`."""
-    return describe(inputs(transfer, transfer.levels, transfer.settings.seed), command, transfer.notes)
+    check_choice("init", config.init, _INITS)
+    check_choice("mask_mode", config.mask_mode, MODES)

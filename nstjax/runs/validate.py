@@ -1,55 +1,22 @@
-"""Checks of a config's values, and the configs of its stages."""
+"""Checks of a config's values."""
 
 import math
 
-from nstjax.errors import UserError, nearest
-from nstjax.networks import vgg
+from nstjax.errors import UserError, check_at_least, check_choice, nearest
+from nstjax.networks.vgg import PADDINGS, POOLINGS
 
-_OF_THE_RUN = (
-    "content",
-    "style",
-    "content_mask",
-    "style_mask",
-    "weights",
-    "normalise",
-    "seed",
-    "init",
-    "max_evaluations",
-    "max_seconds",
-    "stages",
-)
+LARGEST_SEED = 2**32 - 1
 
 
-def keys(config, needed, kind):
-    """Raises UserError for a config without a key that configs of its kind have."""
+def needs_keys(config, needed, example):
+    """Raises UserError for a config without a key that configs of its method have."""
     for key in needed:
         if key not in config:
-            raise UserError(f"the config has no key {key!r}; expected that of {kind}")
+            raise UserError(f"the config has no key {key!r}; expected that of {example}")
 
 
-def stages(config):
-    """One ConfigDict a stage: the config with the stage's keys over it."""
-    if not config.stages:
-        return [config]
-    merged_stages = []
-    for i, stage in enumerate(config.stages):
-        if not hasattr(stage, "items"):
-            raise UserError(f"stages[{i}] must be a dict of config keys; got {stage!r}")
-        _known(f"stages[{i}]", stage, config)
-        merged = config.copy_and_resolve_references()
-        try:
-            merged.update(stage)
-        except (KeyError, AttributeError, TypeError) as error:
-            raise UserError(f"stages[{i}]: {str(error).splitlines()[0]}") from None
-        for key in stage:
-            if key in _OF_THE_RUN:
-                raise UserError(f"stages[{i}].{key} cannot differ between stages")
-        merged_stages.append(merged)
-    return merged_stages
-
-
-def values(config):
-    """Raises UserError for a value out of its range, or one that is not among the valid names."""
+def stage_values(config):
+    """Raises UserError for a value of a stage that is out of range, or not among the valid names."""
     at_least = {
         "seed": 0,
         "size": 1,
@@ -64,25 +31,26 @@ def values(config):
         "checkpoint_every": 1,
     }
     for key, least in at_least.items():
-        if config[key] < least:
-            raise UserError(f"{key} must be at least {least}; got {config[key]}")
-    for key, most in {"seed": 2**32 - 1, "steps": 2**31 - 1, "max_evaluations": 2**31 - 1}.items():
-        if config[key] > most:
-            raise UserError(f"{key} must be at most {most}; got {config[key]}")
-    if config.learning_rate is not None and config.learning_rate < 0:
-        raise UserError(f"learning_rate must be at least 0; got {config.learning_rate}")
+        check_at_least(key, config[key], least)
+    for key, most in {"seed": LARGEST_SEED, "steps": 2**31 - 1, "max_evaluations": 2**31 - 1}.items():
+        at_most(key, config[key], most)
+    if config.learning_rate is not None:
+        check_at_least("learning_rate", config.learning_rate, 0)
     if not 0 <= config.ema < 1:
         raise UserError(f"ema must be in [0, 1); got {config.ema}")
-    for key, valid in (("pooling", vgg.POOLINGS), ("padding", tuple(vgg.PADDINGS))):
-        if config[key] not in valid:
-            raise UserError(f"{key} {config[key]!r} is unknown{nearest(config[key], valid)}")
-    for key in ("style_weights", "style_angles", "style_scales"):
+    check_choice("pooling", config.pooling, POOLINGS)
+    check_choice("padding", config.padding, tuple(PADDINGS))
+    for key in ("style_angles", "style_scales"):
         numbers(key, config[key])
     for scale in config.style_scales:
         if not scale > 0:
             raise UserError(f"style_scales must be above 0; got {scale}")
-    if config.style_weights and not sum(config.style_weights) > 0:
-        raise UserError(f"style_weights must add up to more than 0; got {config.style_weights}")
+
+
+def at_most(key, value, most):
+    """Raises UserError for a number above the most."""
+    if value > most:
+        raise UserError(f"{key} must be at most {most}; got {value}")
 
 
 def numbers(key, values):
@@ -104,10 +72,10 @@ def finite(key, value):
         raise UserError(f"{key} must be finite; got {value}")
 
 
-def _known(name, stage, config):
+def known_keys(name, given, config):
     """Raises UserError for a key of nested dicts that the config does not have."""
-    for key, value in stage.items():
+    for key, value in given.items():
         if key not in config:
             raise UserError(f"{name}.{key} is unknown{nearest(key, list(config))}")
         if hasattr(value, "items") and hasattr(config[key], "items"):
-            _known(f"{name}.{key}", value, config[key])
+            known_keys(f"{name}.{key}", value, config[key])

@@ -58,7 +58,7 @@ def _digest(path):
 
 def check(config: Any) -> None:
     """Raises UserError for a config that is no recipe, or a value that is out of range."""
-    validate.keys(config, ("data", "held_out", "teacher", *PARTS), "a recipe, such as configs/mini.py")
+    validate.needs_keys(config, ("data", "held_out", "teacher", *PARTS), "a recipe, such as configs/mini.py")
     recipe.check(config, PARTS)
 
 

@@ -119,7 +119,7 @@ def load_decoders(config: Any, workdir: str | Path, command: str = "") -> tuple[
         that cannot be read.
     """
     data.import_grain()
-    validate.keys(config, ("weights", "levels", "data"), "decoders, such as configs/decoder.py")
+    validate.needs_keys(config, ("weights", "levels", "data"), "decoders, such as configs/decoder.py")
     levels = tuple(config.levels)
     if not levels or not set(levels) <= set(LEVELS) or len(set(levels)) < len(levels):
         raise UserError(f"levels must be some of {LEVELS}, each once; got {levels}")

@@ -1,0 +1,69 @@
+"""A config run into a run folder, whatever its method."""
+
+from pathlib import Path
+
+from nstjax import files, images
+from nstjax.errors import NotFiniteError, UserError, check_choice, notify
+from nstjax.runs import image, transfer
+from nstjax.runs.base import Run
+from nstjax.runs.folder import RunFolder
+
+METHODS = {"optimize": image.load, "transfer": transfer.load}
+
+
+def load(config, cache=None) -> Run:
+    """The `Run` of a config, read and checked.
+
+    Args:
+      config: a ConfigDict whose key `method` is "optimize" or "transfer".
+      cache: a `Cache` of runs that may share pictures and networks.
+
+    Raises:
+      UserError: naming the key, the value expected and the nearest valid name.
+    """
+    if "method" not in config:
+        raise UserError("the config has no key 'method'; expected that of an image, such as configs/demo.py")
+    check_choice("method", config.method, METHODS)
+    return METHODS[config.method](config, cache)
+
+
+def run(config, workdir, command="") -> dict[str, Path]:
+    """Runs a config into a run folder, or goes on with it, or finds it finished.
+
+    Args:
+      config: a ConfigDict, as those in configs/ return it.
+      workdir: path of the run folder.
+      command: the command line, for provenance.
+
+    Returns:
+      {"picture": path, ...} of the outputs.
+
+    Raises:
+      UserError: for a mistake that a person can mend.
+      NotFiniteError: where the run failed.
+    """
+    loaded = load(config)
+    for note in loaded.notes:
+        notify(f"note: {note}")
+    with RunFolder(workdir, loaded.config, loaded.provenance(command)) as folder:
+        outputs = {"picture": folder.path / "image.png"}
+        if folder.finished:
+            notify(f"already finished: {outputs['picture']}")
+        else:
+            (outcome,) = loaded.run_batch([loaded], folder)
+            if outcome.reason:
+                path = folder.path / "last_good.png"
+                files.write_atomic(path, images.encode_png(outcome.image, loaded.label))
+                raise NotFiniteError(f"{outcome.reason}; the last good image is {path}")
+            for name, content in outcome_files(outcome, loaded.label).items():
+                files.write(folder.path / name, content)
+        return outputs | loaded.write_report(folder.path)
+
+
+def outcome_files(outcome, label) -> dict[str, dict | bytes]:
+    """{name: content} of the files that a run leaves, `image.png` last, which says that it has finished."""
+    picture = images.encode_png(outcome.image, label)
+    if outcome.reason:
+        return {"last_good.png": picture, "failed.json": {"reason": outcome.reason}}
+    weights = {"weights.json": outcome.weights} if outcome.weights else {}
+    return {**weights, "cost.json": outcome.cost, "image.png": picture}

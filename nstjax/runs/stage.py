@@ -1,0 +1,230 @@
+"""The stages of an optimised picture: specifications from a config, and the arrays of each."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nstjax import images, networks
+from nstjax.errors import UserError, check_choice
+from nstjax.optimize import (
+    Objective,
+    Plan,
+    Problem,
+    Reference,
+    Term,
+    calibrate,
+    make_method,
+    make_targets,
+    single_taps,
+    term_weights,
+)
+from nstjax.optimize.calibrate import CALIBRATIONS
+from nstjax.runs import pictures, regions, terms, validate
+from nstjax.runs.cache import Cache
+
+MEAN_GREY = (0.485, 0.458, 0.408)
+_OF_THE_RUN = (
+    *("method", "content", "style", "content_mask", "style_mask", "weights", "normalise", "seed", "init"),
+    *("max_evaluations", "max_seconds", "stages"),
+)
+_CALIBRATION_NOISE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class StageSpec:
+    """One size of the optimisation, as a config says it.
+
+    Attributes:
+      config: a ConfigDict, that of the run with the keys of the stage over it.
+      terms: the terms of the objective.
+      plan: the static part of the loop.
+    """
+
+    config: Any
+    terms: tuple[Term, ...]
+    plan: Plan
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The taps that the terms read, each once."""
+        return single_taps(tap for term in self.terms for tap in term.taps)
+
+    @property
+    def learning_rate(self) -> float:
+        """As given, or the usual of the method."""
+        given = self.config.learning_rate
+        return self.plan.method.learning_rate if given is None else given
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One size of the optimisation, with its arrays.
+
+    Attributes:
+      spec: a `StageSpec`.
+      shape: (H, W) of the image.
+      objective: an `Objective`.
+      problem: its other argument, a `Problem`.
+    """
+
+    spec: StageSpec
+    shape: tuple[int, int]
+    objective: Objective
+    problem: Problem
+
+
+def make_specs(config) -> tuple[StageSpec, ...]:
+    """The `StageSpec`s of a ConfigDict, every value checked.
+
+    Raises:
+      UserError: naming the key, the value expected and the nearest valid name.
+    """
+    return tuple(_make_spec(stage) for stage in _merged(config))
+
+
+def _merged(config):
+    """One ConfigDict per stage: the config with the stage's keys over it."""
+    if not config.stages:
+        return [config]
+    merged_stages = []
+    for i, stage in enumerate(config.stages):
+        if not hasattr(stage, "items"):
+            raise UserError(f"stages[{i}] must be a dict of config keys; got {stage!r}")
+        validate.known_keys(f"stages[{i}]", stage, config)
+        merged = config.copy_and_resolve_references()
+        try:
+            merged.update(stage)
+        except (KeyError, AttributeError, TypeError) as error:
+            raise UserError(f"stages[{i}]: {str(error).splitlines()[0]}") from None
+        for key in stage:
+            if key in _OF_THE_RUN:
+                raise UserError(f"stages[{i}].{key} cannot differ between stages")
+        merged_stages.append(merged)
+    return merged_stages
+
+
+def _make_spec(config):
+    validate.stage_values(config)
+    if config.calibrate:
+        check_choice("calibrate", config.calibrate, CALIBRATIONS)
+    built = terms.build(config.terms)
+    try:
+        method = make_method(
+            config.optimizer,
+            optimizer_args=tuple(sorted(config.optimizer_args.items())),
+            schedule=config.schedule,
+            schedule_args=tuple(sorted(config.schedule_args.items())),
+            project=config.project,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    terms.check_control(built, method)
+    return StageSpec(config, built, Plan(method, config.ema, config.log_every, config.log_gradients))
+
+
+def make_stage(run, index, cache=None) -> Stage:
+    """A stage of a run with its arrays; its targets are computed here.
+
+    Args:
+      run: an `ImageRun`.
+      index: of the stage.
+      cache: a `Cache` of runs that may share targets.
+
+    Raises:
+      UserError: for a mask without a position at a tap, and a term without a gradient to calibrate by.
+    """
+    spec = run.stages[index]
+    config, encoder, shape = spec.config, make_encoder(run, spec), run.canvas(spec.config.size)
+    objective = Objective(encoder.apply, spec.terms)
+    sizes = (shape, *(tuple(style_copies(picture, config)) for picture in run.styles))
+    network = (run.network.label, run.network.sha256)
+    key = ("targets", objective, network, run.pictures_key, sizes, config.style_weights, config.mask_mode)
+    targets = (cache or Cache())(key, lambda: _make_targets(run, spec, encoder, shape))
+    per_tap = {
+        name: tuple(term.weight * w for w in term.tap_weights) or term.weight
+        for name, term in config.terms.items()
+    }
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    problem = Problem(encoder.params, targets, term_weights(spec.terms, per_tap), key)
+    if config.calibrate:
+        problem = _calibrated(run, spec, objective, problem, shape)
+    return Stage(spec, shape, objective, problem)
+
+
+def make_encoder(run, spec):
+    """The `Encoder` of a run with the pooling and padding of a stage."""
+    return networks.make_encoder(run.network, pooling=spec.config.pooling, padding=spec.config.padding)
+
+
+_targets = jax.jit(make_targets, static_argnames=("apply", "terms"))
+
+
+def _make_targets(run, spec, encoder, shape):
+    used = {name for term in spec.terms for name in term.references}
+    references, masks = {}, None
+    if "content" in used:
+        references["content"] = [Reference(jnp.asarray(images.resize(run.content.pixels, *shape)))]
+    if "style" in used:
+        references["style"] = style_references(run, spec)
+    if run.labels:
+        shapes = [reference.image.shape[:2] for reference in style_references(run, spec)]
+        masks, of_styles = regions.make_masks(run.labels, spec.terms, spec.config.mask_mode, shape, shapes)
+        given = {"content": [masks], "style": of_styles}
+        references = {
+            name: [each._replace(masks=own) for each, own in zip(several, given[name], strict=True)]
+            for name, several in references.items()
+        }
+    return _targets(encoder.apply, encoder.params, spec.terms, references, masks)
+
+
+def _calibrated(run, spec, objective, problem, shape):
+    """The problem with weights divided by gradient norms at a fixed picture under noise."""
+    picture, config = run.content or run.styles[0], spec.config
+    noise = _CALIBRATION_NOISE * jax.random.normal(jax.random.key(0), (*shape, 3))
+    image = jnp.asarray(images.resize(picture.pixels, *shape)) + noise
+    profile = {name: term.tap_weights or 1.0 for name, term in config.terms.items()}
+    profile = term_weights(objective.terms, profile)
+    try:
+        return calibrate(objective, image, problem, profile, config.calibrate)
+    except ValueError as error:
+        raise UserError(f"calibrate: {error}") from None
+
+
+def initial_image(run, spec):
+    """The image [H, W, 3] that the first stage starts from."""
+    config, shape = spec.config, run.canvas(spec.config.size)
+    if config.init == "noise":
+        noise = jax.random.normal(jax.random.key(config.seed), (*shape, 3))
+        return jnp.clip(jnp.asarray(MEAN_GREY) + config.noise_scale * noise, 0, 1)
+    if config.init == "content":
+        return jnp.asarray(images.resize(run.content.pixels, *shape))
+    picture = run.styles[0] if config.init == "style" else run.initial
+    return jnp.asarray(images.resize_to_cover(picture.pixels, *shape))
+
+
+def style_references(run, spec) -> list[Reference]:
+    """The `Reference`s of the styles and their copies."""
+    config = spec.config
+    return [
+        Reference(jnp.asarray(pixels), float(weight))
+        for picture, weight in zip(run.styles, pictures.weights(config, run.styles), strict=True)
+        for pixels in style_images(picture, config)
+    ]
+
+
+def style_images(picture, config):
+    """The copies [h, w, 3] float32 of a style that targets are made of, as large as they are then."""
+    copies = style_copies(picture, config)
+    return [images.resize(images.rotate(picture.pixels, angle), *shape) for shape, angle in copies]
+
+
+def style_copies(picture, config):
+    """((h, w), angle in degrees) of each copy of a style."""
+    size = config.style_size or config.size
+    return [
+        (images.fit_size(*picture.pixels.shape[:2], size * scale), angle)
+        for scale in config.style_scales or (1,)
+        for angle in config.style_angles or (0,)
+    ]
