@@ -12,8 +12,9 @@ from nstjax.config import default_config, term
 from nstjax.errors import UserError
 from nstjax.images import labels
 from nstjax.networks import masks, vgg
-from nstjax.optimize.objective import Masks, Objective, Term, make_targets, term_weights
-from nstjax.runs import experiment
+from nstjax.optimize import Objective, Problem, Reference, Term, make_targets, term_weights
+from nstjax.runs import image as image_runs
+from nstjax.runs import stage as stages
 
 TAPS = ("image", "relu1_1", "relu1_2", "pool1", "relu2_1", "relu3_1")
 
@@ -92,23 +93,22 @@ def test_regions_are_compared_label_by_label(share):
     terms = (Term("style", losses.gram(), ("image",), "style", regions=share),)
     style, image, other = picture(0, (6, 8)), picture(1, (6, 8)), picture(2, (6, 8))
     regions, only_left = halves((6, 8)), {"left": {"image": jnp.ones((6, 8))}}
-    given = Masks(regions, {"style": [regions, only_left]})
-    pictures = {"style": [(style, 1.0), (other, 3.0)]}
-    targets = make_targets(None, None, terms, pictures, given)
+    references = {"style": [Reference(style, 1.0, regions), Reference(other, 3.0, only_left)]}
+    targets = make_targets(None, None, terms, references, regions)
     gram = losses.gram()
     blended = 0.25 * gram.target(style[:, :2]) + 0.75 * gram.target(other)
     left = gram.score(image[:, :2], blended)
     right = gram.score(image[:, 2:], gram.target(style[:, 2:]))
     objective, numbers = Objective(None, terms), term_weights(terms, {"style": 2.0})
-    total, report = objective(image, None, targets, numbers, jax.random.key(0))
+    total, report = evaluate(objective, image, Problem(None, targets, numbers, jax.random.key(0)))
     expected = 0.25 * left + 0.75 * right if share == "area" else (left + right) / 2
     np.testing.assert_allclose(report["style/image"], expected, rtol=1e-5)
     np.testing.assert_allclose(total, 2 * expected, rtol=1e-5)
-    foreign = Masks({"sky": regions["left"], **regions}, {"style": [regions]})
-    found = make_targets(None, None, terms, {"style": [(style, 1.0)]}, foreign)
+    foreign = {"sky": regions["left"], **regions}
+    found = make_targets(None, None, terms, {"style": [Reference(style, masks=regions)]}, foreign)
     assert list(found["style"]["image"]) == ["left", "right"]
     with pytest.raises(ValueError, match="term 'style' has regions, and no masks are given"):
-        make_targets(None, None, terms, {"style": [(style, 1.0)]})
+        make_targets(None, None, terms, {"style": [Reference(style)]})
 
 
 def save(path, left, right, size=(64, 48)):
@@ -138,25 +138,25 @@ def config(tmp_path):
 
 
 def test_a_config_with_regions(config):
-    loaded = experiment.load(config)
-    stage = experiment.make_stage(loaded, 0)
-    targets = stage.problem[1]
+    run = image_runs.load(config)
+    stage = stages.make_stage(run, 0)
+    targets = stage.problem.targets
     assert set(targets["style"]["relu3_1"]) == {"red", "green"}
     red = targets["style"]["relu3_1"]["red"]
     assert red.where.shape == (12, 16) and red.share == 0.5
     assert red.where[:, :4].any() and not red.where[:, 8:].any()
-    image = experiment.initial_image(loaded, config)
-    assert np.isfinite(evaluate(stage.objective, image, *stage.problem)[0])
-    assert compute_norms(stage.objective, image, *stage.problem)["style/relu3_1"] > 0
-    used = experiment.provenance(loaded)["inputs"]["pictures"]
+    image = stages.initial_image(run, stage.spec)
+    assert np.isfinite(evaluate(stage.objective, image, stage.problem)[0])
+    assert compute_norms(stage.objective, image, stage.problem)["style/relu3_1"] > 0
+    used = run.provenance()["inputs"]["pictures"]
     assert {"content mask", "style mask 0"} <= set(used)
     config.content, config.init = "", "noise"
     del config.terms.content
     config.style_mask = save(config.style_mask, RED, BLUE)
-    loaded = experiment.load(config)
-    assert experiment.canvas(loaded, config) == (48, 64)
-    assert loaded.notes[0] == "content_mask: label 'green' is in no other mask; its region is left out"
-    assert list(experiment.make_stage(loaded, 0).problem[1]["style"]["relu1_1"]) == ["red"]
+    run = image_runs.load(config)
+    assert run.canvas(64) == (48, 64)
+    assert run.notes[0] == "content_mask: label 'green' is in no other mask; its region is left out"
+    assert list(stages.make_stage(run, 0).problem.targets["style"]["relu1_1"]) == ["red"]
 
 
 def test_mistakes_with_masks_are_named(config, tmp_path):
@@ -166,7 +166,7 @@ def test_mistakes_with_masks_are_named(config, tmp_path):
             target = changed.terms.style if key == "regions" else changed
             target[key] = value
         with pytest.raises(UserError, match=message):
-            experiment.make_stage(experiment.load(changed), 0)
+            stages.make_stage(image_runs.load(changed), 0)
 
     refused("content_mask is given, but no term has regions", regions="")
     refused("terms.style has regions: give both content_mask and style_mask", style_mask="")

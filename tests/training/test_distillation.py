@@ -12,12 +12,11 @@ import pytest
 import safetensors.numpy
 from oracle import numpy_vgg, relative_error
 
-from nstjax import files
+from nstjax import files, runs
 from nstjax.errors import UserError
 from nstjax.images import calibration_images
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.normalise import mean_activations
-from nstjax.runs import experiment
 from nstjax.training import distillation, fidelity, mini, recipe
 from nstjax.universal import levels
 
@@ -195,8 +194,8 @@ def test_a_bad_value_of_a_recipe_is_one_line(key, value, message, tmp_path):
 
 
 def test_a_recipe_and_an_image_are_not_taken_for_one_another():
-    with pytest.raises(UserError, match=r"the config has no key 'content'; expected that of an image"):
-        experiment.load(mini_config())
+    with pytest.raises(UserError, match=r"the config has no key 'method'; expected that of an image"):
+        runs.load(mini_config())
     image = config_of("demo").get_config()
     with pytest.raises(UserError, match=r"the config has no key 'data'; expected that of a recipe"):
         mini.check(image)
