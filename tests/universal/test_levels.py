@@ -1,5 +1,6 @@
-"""Sets of levels: of folders of published models, and of one's own files."""
+"""Sets of levels, from folders of published models and from one's own files."""
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -8,6 +9,8 @@ from problems import picture
 from nstjax.errors import UserError
 from nstjax.networks import formats, pretrained, torch_file, vgg
 from nstjax.universal import levels
+
+encode, decode = jax.jit(levels.Level.encode), jax.jit(levels.Level.decode)
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +59,11 @@ def test_a_level_of_a_folder_is_the_network_of_its_files(tmp_path):
     for name in ("conv11", "conv12"):
         x = np.maximum(conv(x, encoder, name), 0)
     x = np.maximum(conv(x.reshape(3, 2, 4, 2, 5).max((1, 3)), encoder, "conv21"), 0)
-    np.testing.assert_allclose(loaded.levels[2].encode(image), x, atol=1e-5)
+    np.testing.assert_allclose(encode(loaded.levels[2], image), x, atol=1e-5)
     y = np.maximum(conv(x, decoder, "conv21"), 0).repeat(2, 0).repeat(2, 1)
     for name in ("conv12", "conv11"):
         y = np.maximum(conv(y, decoder, name), 0)
-    np.testing.assert_allclose(loaded.levels[2].decode(x.astype(np.float32)), y, atol=1e-5)
+    np.testing.assert_allclose(decode(loaded.levels[2], x.astype(np.float32)), y, atol=1e-5)
     assert y.min() == 0 < y.max()
 
 
@@ -115,13 +118,14 @@ def test_the_vgg_of_pytorch_files_is_read(monkeypatch, tmp_path):
         if number == 16:  # one position of relu3_1: reflection needs two
             break
         x = np.maximum(conv(x, encoder, number), 0)
-    features = loaded.levels[1].apply(loaded.levels[1].encoder, image.astype(np.float32), ("relu2_2",))
+    apply = jax.jit(loaded.levels[1].apply, static_argnums=2)
+    features = apply(loaded.levels[1].encoder, image.astype(np.float32), ("relu2_2",))
     np.testing.assert_allclose(features["relu2_2"], x, rtol=1e-4, atol=1e-4)
     decoder, y = states["decoder_relu3_1.pth"], np.random.default_rng(1).uniform(size=(2, 3, 6))
     expected = up(np.maximum(conv(y, decoder, 1), 0))
     expected = up(np.maximum(conv(np.maximum(conv(expected, decoder, 5), 0), decoder, 8), 0))
     expected = conv(np.maximum(conv(expected, decoder, 12), 0), decoder, 15)
-    np.testing.assert_allclose(loaded.levels[3].decode(y.astype(np.float32)), expected, atol=1e-4)
+    np.testing.assert_allclose(decode(loaded.levels[3], y.astype(np.float32)), expected, atol=1e-4)
     del states["decoder_relu3_1.pth"]["8.bias"]
     with pytest.raises(UserError, match=r"decoder_relu3_1\.pth: array '8\.bias' is missing"):
         levels.load(str(tmp_path), (3,))
@@ -176,9 +180,9 @@ def test_an_encoder_of_ones_own_has_its_decoders_beside_it(tmp_path, mini):
         levels.load(str(tmp_path / "own.safetensors"))
     formats.save_decoders(tmp_path / "own_decoders.safetensors", decoders)
     loaded = levels.load(str(tmp_path / "own.safetensors")).levels[3]
-    features = loaded.encode(picture(0, (16, 16)))
-    np.testing.assert_array_equal(features, mini[3].encode(picture(0, (16, 16))))
-    np.testing.assert_array_equal(loaded.decode(features), mini[3].decode(features))
+    features = encode(loaded, picture(0, (16, 16)))
+    np.testing.assert_array_equal(features, encode(mini[3], picture(0, (16, 16))))
+    np.testing.assert_array_equal(decode(loaded, features), decode(mini[3], features))
     tiny = pretrained.load("random-tiny")
     formats.save(tmp_path / "own.safetensors", tiny)
     with pytest.raises(UserError, match=r"for an encoder of widths .16, 32, .*; that of .* has .4, 6, "):
