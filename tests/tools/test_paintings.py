@@ -1,4 +1,7 @@
-"""A hand paints one picture for a seed, another for another seed, and unlike other hands."""
+"""A hand paints one picture for a seed, another for another seed, and unlike other hands.
+
+The pictures are committed, so only `make test-all` paints them with every hand.
+"""
 
 import functools
 import itertools
@@ -14,6 +17,7 @@ from tools.paintings import canvas
 
 HANDS = tuple(command.PICTURES)
 SIZE = 64
+SMOKE = "stained_glass"  # the quickest
 
 
 @functools.cache
@@ -30,7 +34,10 @@ def texture(picture):
     return np.concatenate([picture.mean(axis=(0, 1)), 3.0 * np.array(fine), 3.0 * np.array(slopes)])
 
 
-@pytest.mark.parametrize("hand", HANDS)
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize("hand", [*(pytest.param(h, marks=slow) for h in HANDS if h != SMOKE), SMOKE])
 def test_shape_range_and_dtype(hand):
     picture = first_picture(hand)
     assert picture.shape == (SIZE, SIZE + 16, 3)
@@ -39,6 +46,7 @@ def test_shape_range_and_dtype(hand):
     assert picture.max() <= 1.0
 
 
+@slow
 @pytest.mark.parametrize("hand", HANDS)
 def test_a_seed_decides_the_picture(hand):
     paint = getattr(paintings, hand).paint
@@ -46,6 +54,7 @@ def test_a_seed_decides_the_picture(hand):
     assert np.abs(paint(SIZE, SIZE + 16, seed=1) - first_picture(hand)).mean() > 0.01
 
 
+@slow
 @pytest.mark.parametrize("hand", HANDS)
 def test_is_not_flat(hand):
     grey = first_picture(hand).mean(axis=-1)
@@ -55,6 +64,7 @@ def test_is_not_flat(hand):
     assert np.hypot(rows, columns).mean() > 0.02
 
 
+@slow
 @pytest.mark.parametrize("hand", [hand for hand in HANDS if hand != "hatching"])
 def test_has_several_hues(hand):
     hue, saturation, value = np.moveaxis(rgb2hsv(first_picture(hand)), -1, 0)
@@ -64,12 +74,14 @@ def test_has_several_hues(hand):
     assert np.sum(share > 0.02) >= 4
 
 
+@slow
 def test_hatching_is_ink_on_warm_paper():
     picture = first_picture("hatching")
     assert np.all(np.diff(picture, axis=-1).mean(axis=(0, 1)) < 0.0)  # red > green > blue
     assert rgb2hsv(picture)[..., 1].mean() < 0.4
 
 
+@slow
 def test_hands_differ():
     for first, second in itertools.combinations(HANDS, 2):
         gap = texture(first_picture(first)) - texture(first_picture(second))
@@ -85,6 +97,7 @@ def test_shipped_pictures_are_small_and_well_sized(hand):
         assert image.size == (round(width * 768), round(height * 768))
 
 
+@slow
 def test_command_writes_what_it_paints(tmp_path):
     command.main(["--out", str(tmp_path), "--only", "woodblock", "--size", "64"])
     assert [path.name for path in tmp_path.iterdir()] == ["woodblock.jpg"]

@@ -13,8 +13,8 @@ import safetensors.numpy
 from oracle import numpy_vgg, relative_error
 
 from nstjax import files, runs
+from nstjax import images as library_images
 from nstjax.errors import UserError
-from nstjax.images import calibration_images
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.normalise import mean_activations
 from nstjax.training import distillation, fidelity, mini, recipe
@@ -69,7 +69,7 @@ def test_only_what_is_not_frozen_is_trained():
     frozen = {conv: p for conv, p in params.items() if conv != "conv2_1"}
     loss = distillation.make_loss(student, as_teacher(other), scales, frozen)
     trained = {"vgg": {"conv2_1": params["conv2_1"]}, "maps": identity_maps()}
-    gradient = jax.grad(lambda p: loss(p, images())[0])(trained)
+    gradient = jax.jit(jax.grad(lambda p: loss(p, images())[0]))(trained)
     assert jax.tree.structure(gradient) == jax.tree.structure(trained)
     assert all(jnp.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
 
@@ -82,9 +82,11 @@ def test_fitted_maps_are_those_the_teacher_was_made_with():
         for tap, n in zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True)
     }
 
+    @jax.jit
     def features(images):
         return student(params, images, "zero")
 
+    @jax.jit
     def teacher(images):
         return {tap: distillation.apply_map(made[tap], x) for tap, x in features(images).items()}
 
@@ -109,7 +111,8 @@ def test_scales_make_every_channel_weigh_the_same():
     teacher = as_teacher(student_params(), 30.0)
     batches = [images(2, 32, seed) for seed in range(3)]
     scales = distillation.unit_scales(lambda x: teacher(x, "zero"), batches)
-    features = [teacher(b, "zero") for b in batches]
+    run = jax.jit(teacher, static_argnums=1)
+    features = [run(b, "zero") for b in batches]
     for tap in TAPS:
         power = np.mean([np.mean((scales[tap] * f[tap]) ** 2, (0, 1, 2)) for f in features], 0)
         np.testing.assert_allclose(power, 1, rtol=1e-4)
@@ -147,7 +150,7 @@ def test_the_deep_teacher_is_the_network_of_its_file(tmp_path):
         name = tap.replace("relu", "conv").replace("_", "")
         aux = arrays[f"{name}_aux.weight"][:, :, 0, 0].T
         theirs[tap] = theirs[tap] @ aux + arrays[f"{name}_aux.bias"]
-    ours = distillation.deep_teacher(tmp_path / "slim.safetensors")(image, "zero")
+    ours = jax.jit(distillation.deep_teacher(tmp_path / "slim.safetensors"), static_argnums=1)(image, "zero")
     for tap in distillation.DEEP:
         assert relative_error(ours[tap], theirs[tap]) < 1e-4, tap
     del arrays["conv44.weight"]
@@ -212,7 +215,9 @@ def test_a_teacher_that_is_missing_is_one_line_before_anything_is_trained(shared
     assert not (tmp_path / "run").exists()
 
 
-def test_layers_are_scaled_to_a_mean_of_one_and_filters_to_what_they_are_worth():
+def test_layers_are_scaled_to_a_mean_of_one_and_filters_to_what_they_are_worth(monkeypatch):
+    pictures = [images(1, size, size)[0] for size in (40, 24)]
+    monkeypatch.setattr(library_images, "calibration_images", lambda: pictures)
     params = {c: p for c, p in vgg.random_params(3, vgg.TINY_WIDTHS).items() if c <= "conv2_1"}
     params["conv1_2"]["bias"] = np.array([-1e3, 0, 0, 0], np.float32)  # a filter that never fires
     trained = formats.Weights(params, vgg.TORCHVISION, "tiny")
@@ -220,8 +225,8 @@ def test_layers_are_scaled_to_a_mean_of_one_and_filters_to_what_they_are_worth()
     maps = {"relu1_1": {"kernel": rng.normal(size=(vgg.TINY_WIDTHS[0], 5)), "bias": np.zeros(5)}}
     scaled = mini._normalised(trained, maps)
     how = {"pooling": "max", "padding": "zero"}
-    before = mean_activations(trained, calibration_images(), **how)
-    after = mean_activations(scaled, calibration_images(), **how)
+    before = mean_activations(trained, pictures, **how)
+    after = mean_activations(scaled, pictures, **how)
     for conv in ("conv1_1", "conv2_1"):
         np.testing.assert_allclose(after[conv].mean(), 1, rtol=1e-3)
     gain = after["conv1_1"] / before["conv1_1"]
@@ -239,13 +244,13 @@ def test_the_recipe_leaves_an_encoder_and_decoders_and_goes_on_where_it_was(shar
         config.data = str(shared / "photos")
         config.teacher.shallow = str(shared / "weights" / "vgg19_keras_blocks1-3.h5")
         config.teacher.deep = str(shared / "weights" / "wct16x_5se.safetensors")
-    left = mini.make(mini.load(config, tmp_path / "run"))
-    before = {name: path.read_bytes() for name, path in left.items()}
-    loaded = pretrained.load(str(left["encoder"]))
+    outputs = mini.make(mini.load(config, tmp_path / "run"))
+    before = {name: path.read_bytes() for name, path in outputs.items()}
+    loaded = pretrained.load(str(outputs["encoder"]))
     assert vgg.reachable_taps(loaded.params)[-1] == "relu5_1" and "Simonyan" in loaded.about["attribution"]
-    decoders = pretrained.load_decoders(str(left["decoders"]))
+    decoders = pretrained.load_decoders(str(outputs["decoders"]))
     assert set(decoders.params) == {f"decoder{level}" for level in range(1, 6)}
-    for path in left.values():
+    for path in outputs.values():
         path.unlink()
     again = mini.make(mini.load(config, tmp_path / "run"))
     assert {name: path.read_bytes() for name, path in again.items()} == before
@@ -259,35 +264,43 @@ def decoder_config(**values):
     with config.unlocked():
         config.update({"weights": "random-tiny", "levels": (2, 1), **values})
         config.decoder1.steps = 60
+        config.decoder2.optimizer = "adam"
+        config.decoder3.optimizer = "adam"
     return config
 
 
-def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path):
+@pytest.fixture
+def few_pictures(monkeypatch):
+    """Two of the package's pictures stand for all of them."""
+    monkeypatch.setattr(library_images, "example_names", lambda: ("coffee", "brushwork"))
+
+
+def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path, few_pictures):
     config = decoder_config()
-    left = recipe.make_decoders(*recipe.load_decoders(config, tmp_path))["decoders"]
-    before = left.read_bytes()
-    decoders = pretrained.load_decoders(str(left))
+    output = recipe.make_decoders(*recipe.load_decoders(config, tmp_path))["decoders"]
+    before = output.read_bytes()
+    decoders = pretrained.load_decoders(str(output))
     assert [*decoders.params] == ["decoder1", "decoder2"] and decoders.widths == vgg.TINY_WIDTHS
-    loaded = levels.load("random-tiny", (2,), decoders=str(left)).levels[2]
-    assert loaded.decode(loaded.encode(images(1)[0])).shape == (32, 32, 3)
+    loaded = levels.load("random-tiny", (2,), decoders=str(output)).levels[2]
+    assert jax.eval_shape(lambda x: loaded.decode(loaded.encode(x)), images(1)[0]).shape == (32, 32, 3)
     curves = [
         [row["loss"] for row in files.read_json_lines(tmp_path / f"decoder{n}" / "metrics.jsonl")]
         for n in (1, 2)
     ]
     assert [len(curve) for curve in curves] == [60, 4]
     assert np.mean(curves[0][-9:]) < 0.9 * np.mean(curves[0][:9])
-    left.unlink()
+    output.unlink()
     recipe.make_decoders(*recipe.load_decoders(config, tmp_path))  # finds both trained
-    assert left.read_bytes() == before
+    assert output.read_bytes() == before
     more = decoder_config(levels=(1, 2, 3))
     recipe.make_decoders(*recipe.load_decoders(more, tmp_path))  # trains the third alone
-    assert [*pretrained.load_decoders(str(left)).params] == ["decoder1", "decoder2", "decoder3"]
+    assert [*pretrained.load_decoders(str(output)).params] == ["decoder1", "decoder2", "decoder3"]
     with pytest.raises(UserError, match=r"hold decoder1, decoder2, decoder3; levels ask for decoder4"):
-        levels.load("random-tiny", (4,), decoders=str(left))
+        levels.load("random-tiny", (4,), decoders=str(output))
     tiny = pretrained.load("random-tiny", seed=1)
     formats.save(tmp_path / "other.safetensors", tiny)
     with pytest.raises(UserError, match="were trained for an encoder with another SHA-256"):
-        levels.load(str(tmp_path / "other.safetensors"), (1,), decoders=str(left))
+        levels.load(str(tmp_path / "other.safetensors"), (1,), decoders=str(output))
 
 
 @pytest.mark.parametrize(
@@ -300,9 +313,22 @@ def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path):
         ({"dtype": "int8"}, "dtype must be float16 or float32"),
     ],
 )
-def test_a_bad_value_for_decoders_is_one_line(values, message, tmp_path):
+def test_a_bad_value_for_decoders_is_one_line(values, message, tmp_path, few_pictures):
     with pytest.raises(UserError, match=message):
         recipe.load_decoders(decoder_config(**values), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("driver, config", [("train", "decoder"), ("distill", "mini")])
+def test_without_grain_a_driver_names_the_extra_before_anything_is_done(driver, config, tmp_path):
+    line = [f"--config={CONFIGS}/{config}.py:smoke", "--config.data=nowhere", f"--workdir={tmp_path / 'run'}"]
+    code = (
+        f"import runpy, sys; sys.modules['grain'] = None; sys.argv[1:] = {line!r}; "
+        f"runpy.run_module('experiments.{driver}', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=CONFIGS.parent, capture_output=True, text=True)
+    needed = "error: training needs the package grain, which is not installed; install nstjax[train]\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", needed)
     assert not (tmp_path / "run").exists()
 
 
