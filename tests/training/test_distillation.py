@@ -17,7 +17,7 @@ from nstjax import images as library_images
 from nstjax.errors import UserError
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.normalise import mean_activations
-from nstjax.training import distillation, fidelity, mini, recipe
+from nstjax.training import distillation, fidelity, mini, recipe, reconstruction
 from nstjax.universal import levels
 
 TAPS = ("relu1_1", "relu2_1")
@@ -86,7 +86,6 @@ def test_fitted_maps_are_those_the_teacher_was_made_with():
     def features(images):
         return student(params, images, "zero")
 
-    @jax.jit
     def teacher(images):
         return {tap: distillation.apply_map(made[tap], x) for tap, x in features(images).items()}
 
@@ -191,9 +190,12 @@ def mini_config(*arguments):
 )
 def test_a_bad_value_of_a_recipe_is_one_line(key, value, message, tmp_path):
     config = mini_config("smoke")
-    config.update_from_flattened_dict({key: value})
+    (tmp_path / "teacher").write_bytes(b"")
+    config.update_from_flattened_dict(
+        {"teacher.shallow": "random-tiny", "teacher.deep": str(tmp_path / "teacher"), key: value}
+    )
     with pytest.raises(UserError, match=message):
-        mini.load(config, tmp_path)
+        mini.load(config, tmp_path / "run")
 
 
 def test_a_recipe_and_an_image_are_not_taken_for_one_another():
@@ -270,12 +272,14 @@ def decoder_config(**values):
 
 
 @pytest.fixture
-def few_pictures(monkeypatch):
-    """Two of the package's pictures stand for all of them."""
+def quick(monkeypatch):
+    """Two of the package's pictures stand for all of them, and initialisation is compiled."""
     monkeypatch.setattr(library_images, "example_names", lambda: ("coffee", "brushwork"))
+    init = jax.jit(reconstruction.init, static_argnums=(1, 2))
+    monkeypatch.setattr(reconstruction, "init", init)
 
 
-def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path, few_pictures):
+def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path, quick):
     config = decoder_config()
     output = recipe.make_decoders(*recipe.load_decoders(config, tmp_path))["decoders"]
     before = output.read_bytes()
@@ -313,7 +317,7 @@ def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path, few_picture
         ({"dtype": "int8"}, "dtype must be float16 or float32"),
     ],
 )
-def test_a_bad_value_for_decoders_is_one_line(values, message, tmp_path, few_pictures):
+def test_a_bad_value_for_decoders_is_one_line(values, message, tmp_path, quick):
     with pytest.raises(UserError, match=message):
         recipe.load_decoders(decoder_config(**values), tmp_path / "run")
     assert not (tmp_path / "run").exists()
