@@ -44,7 +44,7 @@ def measure(sizes, rounds):
         for name, median in medians.items():
             ratio = median / medians["nstjax"]
             rows.append({"size": size, "program": name, "seconds": median, "ratio": ratio})
-            print(f"{size:5d} {name:24s} {median:8.4f} s a step {ratio:6.2f} x nstjax", flush=True)
+            print(f"{size:5d} {name:24s} {median:8.4f} s per step {ratio:6.2f} x nstjax", flush=True)
     return rows
 
 

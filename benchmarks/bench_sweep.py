@@ -32,7 +32,7 @@ def measure(sizes, rounds):
             ratio = row["together"] / row["alone"]
             rows.append({"size": size, "network": network, **row, "ratio": ratio})
             print(
-                f"{size:5d} {network:6s} {POINTS} together {row['together']:.4f} s a step and point, "
+                f"{size:5d} {network:6s} {POINTS} together {row['together']:.4f} s per step and point, "
                 f"alone {row['alone']:.4f}: {ratio:.2f}",
                 flush=True,
             )

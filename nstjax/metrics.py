@@ -252,7 +252,7 @@ def _filter(x, kernel, axis):
 
 
 def _windows(x, taps, axis):
-    """The values that a kernel along an axis weighs at each of its positions, a tap at a time."""
+    """The values under each tap of a kernel along an axis, at all of its positions."""
     length = x.shape[axis] - taps + 1
     return [lax.slice_in_dim(x, i, i + length, axis=axis) for i in range(taps)]
 

@@ -1,1 +1,1 @@
-"""What makes the files that ship."""
+"""Programs that make files of the package."""

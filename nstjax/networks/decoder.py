@@ -28,7 +28,7 @@ class Decoder(nn.Module):
     widths: tuple[int, ...] = WIDTHS
 
     @nn.compact
-    def __call__(self, features):
+    def __call__(self, features: jax.Array) -> jax.Array:
         """Images [..., H, W, 3] sRGB, about [0, 1], of features [..., h, w, c] at relu{level}_1.
 
         H is h * 2^(level - 1), and so for W.

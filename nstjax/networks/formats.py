@@ -204,7 +204,7 @@ def decoders_of(name: str | Path, arrays: Mapping, widths: tuple[int, ...], leve
       name: of the file, for errors.
       arrays: {"decoder1/conv1_1/kernel": array, ...}.
       widths: channels of the blocks of the encoder.
-      levels: those that the file must hold, and no others.
+      levels: of the decoders; the file must hold these and no others.
 
     Raises:
       UserError: for an array that is missing, extra or misshapen.

@@ -64,7 +64,7 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
 
 class _Unfit(Exception):
-    """What is wrong with the file, without its path."""
+    """A defect of the file; the message has no path."""
 
 
 class _Storage(NamedTuple):

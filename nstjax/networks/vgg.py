@@ -46,7 +46,7 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
-    def __call__(self, image):
+    def __call__(self, image: jax.Array) -> jax.Array:
         """Network input [h, w, 3] from an sRGB image [h, w, 3] in [0, 1]."""
         x = image[..., ::-1] if self.order == "bgr" else image
         mean, std = jnp.asarray(self.mean, x.dtype), jnp.asarray(self.std, x.dtype)
@@ -93,7 +93,7 @@ class VGG19(nn.Module):
     padding: str = "zero"
 
     @nn.compact
-    def __call__(self, image, taps):
+    def __call__(self, image: jax.Array, taps: Sequence[str]) -> dict[str, jax.Array]:
         """Features at `taps` of an image [H, W, 3] sRGB in [0, 1]; nothing deeper is computed.
 
         Args:

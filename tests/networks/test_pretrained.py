@@ -1,4 +1,4 @@
-"""Weight sets: what is read, what is refused, what normalisation promises."""
+"""Weight sets: reading and refusing files, keys of content, the promises of normalisation."""
 
 import dataclasses
 import http.server

@@ -19,7 +19,7 @@ LEGACY_HEADER = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
 
 
 class Storage:
-    """What a persistent id stands for: raw numbers under a key."""
+    """Raw numbers under a key, pickled as a persistent id."""
 
     def __init__(self, kind, key, data, view=None):
         self.kind, self.key, self.data, self.view = kind, key, data, view

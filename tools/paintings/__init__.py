@@ -1,4 +1,4 @@
-"""Pictures painted by rule, one hand a file, to serve as style pictures: `python -m paintings`."""
+"""Pictures painted by rule, one hand per file, to serve as styles: `python -m tools.paintings`."""
 
 from tools.paintings import brushwork as brushwork
 from tools.paintings import hatching as hatching

@@ -1,4 +1,4 @@
-"""What every hand shares: coordinates, noise, colour ramps, strokes and light.
+"""The tools of every hand: coordinates, noise, colour ramps, strokes and light.
 
 Fields are float32 arrays `[H, W]`; a canvas has twice the picture's sides, and `finish` halves it.
 Lengths are fractions of the picture's height, so that a picture keeps its composition at any size.
@@ -159,7 +159,7 @@ def scatter(rng, height, width, spacing):
 
 
 def relief(thickness, strength, direction=(-0.6, -0.7)):
-    """How a surface [H, W] catches light from `direction` (y, x): about 0 where it lies flat."""
+    """Light on a surface [H, W] from `direction` (y, x): about 0 where it lies flat."""
     down, right = np.gradient(thickness)
     slope = strength * (direction[0] * down + direction[1] * right)
     return slope / np.sqrt(1.0 + slope**2 + (strength * (down - right)) ** 2 * 0.1)

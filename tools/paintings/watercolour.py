@@ -142,7 +142,7 @@ def _limbs(rng, shape):
 
 
 def _mirror(page, y, above, sway):
-    """What stands above the shore, turned over into the lake and pulled about by ripples."""
+    """The scene above the shore, turned over into the lake and pulled about by ripples."""
     height, width = y.shape
     below = (y > SHORE).reshape(y.shape + (1,) * (above.ndim - 2))
     shift = sway * height * page.noise((34, 3), 3) * smoothstep(SHORE, 1.0, y)
