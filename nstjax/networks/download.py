@@ -17,7 +17,11 @@ from nstjax.errors import UserError
 
 _TIMEOUT = 30  # Seconds without an answer.
 _RETRIES = 2  # After a connection that dropped.
-_HEX_DIGITS = {"md5": 32, "sha256": 64}
+_DIGESTS = re.compile("md5:[0-9a-f]{8,32}|sha256:[0-9a-f]{8,64}")
+
+
+class _WrongFile(Exception):
+    """The server gave another file; no ValueError, after which pooch would try again."""
 
 
 def cache_dir() -> Path:
@@ -42,10 +46,9 @@ def fetch(url: str, *, digest: str) -> Path:
         UserError: the file cannot be had, is not what the digest says, or cannot be stored.
         ValueError: `digest` is malformed.
     """
-    algorithm, _, wanted = digest.lower().partition(":")
-    digits = _HEX_DIGITS.get(algorithm)
-    if not digits or not re.fullmatch(f"[0-9a-f]{{8,{digits}}}", wanted):
+    if not _DIGESTS.fullmatch(digest.lower()):
         raise ValueError(f"digest: expected md5:… or sha256:… of at least 8 hex digits, got {digest!r}")
+    algorithm, wanted = digest.lower().split(":")
     path = cache_dir() / _name_in(url)
     remedy = f"put the file at {path} by hand, or give a path or a mirror URL"
     if not url.lower().startswith(("http://", "https://")):
@@ -58,7 +61,7 @@ def fetch(url: str, *, digest: str) -> Path:
         if not found.startswith(wanted):
             is_page = Path(part).read_bytes()[:99].lstrip().startswith(b"<")
             what = "a web page (HTML), not the file" if is_page else "another file"
-            raise UserError(f"{url} gave {what}: expected {digest}, found {found}; {remedy}")
+            raise _WrongFile(f"{what}: expected {digest}, found {found}")
         os.chmod(part, 0o644)  # pooch makes it readable by its owner alone.
 
     try:
@@ -73,12 +76,13 @@ def fetch(url: str, *, digest: str) -> Path:
         known = {"registry": {path.name: None}, "urls": {path.name: url}}
         cache = pooch.create(path.parent, base_url="", retry_if_failed=_RETRIES, **known)
         return Path(cache.fetch(path.name, downloader=download))
-    except (requests.RequestException, ValueError) as error:
+    except _WrongFile as error:
+        raise UserError(f"{url} gave {error}; {remedy}") from error
+    except requests.RequestException as error:
         raise UserError(f"cannot download {url}: {_reason(error)}; {remedy}") from error
     except OSError as error:
-        where, why = error.filename or path.parent, error.strerror or error
-        hint = "point NSTJAX_CACHE to a writable folder with space"
-        raise UserError(f"cannot use {where}: {why}; {hint}") from error
+        where = f"{error.filename or path.parent}: {error.strerror or error}"
+        raise UserError(f"cannot use {where}; point NSTJAX_CACHE to a writable folder with space") from error
 
 
 def _name_in(url):

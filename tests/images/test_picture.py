@@ -260,7 +260,7 @@ def test_what_is_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").write_text("")
-    assert "is a directory, expected a picture file" in refusal(tmp_path)
+    assert refusal(tmp_path) == f"picture {tmp_path}: is a directory, expected a picture file"
     for name in (tmp_path / "fifo", "/dev/zero", "/dev/stdin"):
         assert re.search("is not a regular file|no such file", refusal(name))
     assert "symbolic links" in refusal(tmp_path / "loop")
