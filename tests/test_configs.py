@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import images
+from nstjax import images, runs
 from nstjax.errors import UserError
 from nstjax.networks import vgg
 from nstjax.ops.moments import gram_matrix
-from nstjax.runs import experiment, run
+from nstjax.optimize import WHOLE
 from nstjax.runs.folder import RunFolder
+from nstjax.runs.stage import make_stage
 from nstjax.sweeps import design
 from nstjax.sweeps import run as sweeprun
 
@@ -47,7 +48,7 @@ def config(name, arg=None):
 )
 def test_smoke_runs_to_a_picture_and_a_report(name, tmp_path):
     smoke = config(name, "smoke")
-    left = run.stylize(smoke, tmp_path / "run")
+    left = runs.run(smoke, tmp_path / "run")
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == smoke.steps and rows[-1]["total"] < rows[0]["total"]
     picture = Image.open(left["picture"])
@@ -158,7 +159,7 @@ def test_taps_deeper_than_the_weights_are_refused(shared):
     with pytest.raises(
         UserError, match=r"terms\.style\.taps: tap 'relu4_1' is deeper than .*'pool3'|content"
     ):
-        experiment.load(c)
+        runs.load(c)
 
 
 def test_a_run_uses_what_its_config_says():
@@ -168,46 +169,54 @@ def test_a_run_uses_what_its_config_says():
     c.style, c.style_weights, c.style_size = "example:mosaic,example:hatching", (3.0, 1.0), 48
     c.terms.style.weight, c.terms.style.tap_weights = 2.0, (1.0, 0.5, 0.25, 0.0, 4.0)
     c.stages = ({"size": 32, "steps": 1}, {"size": 64, "steps": 2, "terms": {"style": {"weight": 6.0}}})
-    loaded = experiment.load(c)
-    first, second = (experiment.make_stage(loaded, i) for i in (0, 1))
-    assert max(first.shape) == 32 and max(second.shape) == 64 and (first.steps, second.steps) == (1, 2)
-    assert first.problem[2]["style"]["relu2_1"] == 1.0 and second.problem[2]["style"]["relu2_1"] == 3.0
+    loaded = runs.load(c)
+    first, second = (make_stage(loaded, i) for i in (0, 1))
+    assert (
+        max(first.shape) == 32
+        and max(second.shape) == 64
+        and (first.spec.config.steps, second.spec.config.steps) == (1, 2)
+    )
+    assert (
+        first.problem.weights["style"]["relu2_1"] == 1.0 and second.problem.weights["style"]["relu2_1"] == 3.0
+    )
     alone = []
     for name in ("mosaic", "hatching"):
         single = c.copy_and_resolve_references()
         single.style, single.style_weights = f"example:{name}", ()
-        alone.append(experiment.make_stage(experiment.load(single), 1).problem[1]["style"]["relu3_1"])
+        alone.append(make_stage(runs.load(single), 1).problem.targets["style"]["relu3_1"][WHOLE].target)
     expected = 0.75 * alone[0] + 0.25 * alone[1]
-    np.testing.assert_allclose(second.problem[1]["style"]["relu3_1"], expected, rtol=1e-4)
-    assert first.problem[0]["params"]["conv1_1"]["bias"].shape == (16,)
-    assert vgg.reachable_taps(loaded.weights.params)[-1] == "relu5_1"
+    np.testing.assert_allclose(second.problem.targets["style"]["relu3_1"][WHOLE].target, expected, rtol=1e-4)
+    assert first.problem.params["params"]["conv1_1"]["bias"].shape == (16,)
+    assert vgg.reachable_taps(loaded.network.params)[-1] == "relu5_1"
 
 
 def test_copies_of_a_style_are_further_styles():
     c = config("demo", "smoke").copy_and_resolve_references()
     c.unlock()
     c.size, c.style_angles, c.style_scales = 32, (0.0, 90.0), (1.0, 0.5)
-    stage = experiment.make_stage(experiment.load(c), 0)
+    stage = make_stage(runs.load(c), 0)
     picture, grams = images.load_picture(c.style).pixels, []
     for size in (32, 16):
         for pixels in (picture, images.rotate(picture, 90)):
             image = images.resize(pixels, *images.fit_size(*pixels.shape[:2], size))
-            features = stage.objective.apply(stage.problem[0], image, ("relu2_1",))["relu2_1"]
+            features = stage.objective.apply(stage.problem.params, image, ("relu2_1",))["relu2_1"]
             grams.append(gram_matrix(features))
-    np.testing.assert_allclose(stage.problem[1]["style"]["relu2_1"], np.mean(grams, 0), rtol=1e-4)
+    np.testing.assert_allclose(
+        stage.problem.targets["style"]["relu2_1"][WHOLE].target, np.mean(grams, 0), rtol=1e-4
+    )
     c.style_scales = (1.0, 0.0)
     with pytest.raises(UserError, match=r"style_scales must be above 0; got 0\.0"):
-        experiment.load(c)
+        runs.load(c)
 
 
 def test_building_an_experiment_twice_compiles_once(compilations, tmp_path):
     for seed in (0, 1):
         c = config("demo", "smoke")
         c.seed, c.terms.style.weight = seed, 1.0 + seed
-        loaded = experiment.load(c)
+        loaded = runs.load(c)
         with (
             compilations() as seen,
-            RunFolder(tmp_path / str(seed), loaded.config, experiment.provenance(loaded)) as f,
+            RunFolder(tmp_path / str(seed), loaded.config, loaded.provenance()) as f,
         ):
-            run.run([loaded], f)
+            loaded.run_batch([loaded], f)
     assert len(seen) == 0

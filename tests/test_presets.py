@@ -12,7 +12,7 @@ from rows.pairs import moment_loss, mrf, palette, remd, self_similarity
 
 from nstjax import losses, presets
 from nstjax.networks.vgg import TAPS, WIDTHS
-from nstjax.optimize.objective import Objective, make_targets, term_weights
+from nstjax.optimize import Objective, Problem, Reference, make_targets, term_weights
 from nstjax.runs import terms
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -45,13 +45,13 @@ IMAGE, CONTENT, PAINTING = (picture(seed, (6, 8)) for seed in range(3))
 def objective(preset):
     """The weights of a preset, and the function of an image and a key that it is: (total, report)."""
     built = terms.build(preset)
-    references = {"content": [(CONTENT, 1.0)], "style": [(PAINTING, 1.0)]}
+    references = {"content": [Reference(CONTENT)], "style": [Reference(PAINTING)]}
     targets = make_targets(apply, None, built, references)
     numbers = {
         name: tuple(t.weight * w for w in t.tap_weights) or float(t.weight) for name, t in preset.items()
     }
     weights = term_weights(built, numbers)
-    return weights, lambda image, key: Objective(apply, built)(image, None, targets, weights, key)
+    return weights, lambda image, key: Objective(apply, built)(image, Problem(None, targets, weights, key))
 
 
 def maps(image, tap):
