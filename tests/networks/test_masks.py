@@ -1,5 +1,6 @@
 """Masks at the taps of the network."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
