@@ -7,11 +7,13 @@ from nstjax.images.picture import (
     encode_png,
     example_names,
     fit_size,
+    load,
     load_picture,
     picture_files,
     resize,
     resize_to_cover,
     rotate,
+    save,
     to_uint8,
 )
 
@@ -22,10 +24,12 @@ __all__ = [
     "encode_png",
     "example_names",
     "fit_size",
+    "load",
     "load_picture",
     "picture_files",
     "resize",
     "resize_to_cover",
     "rotate",
+    "save",
     "to_uint8",
 ]
