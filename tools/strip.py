@@ -1,6 +1,6 @@
 """Composes docs/strip.jpg from the photograph `example:coffee` and cells of docs/coffee.jpg.
 
-    python -m tools.strip
+python -m tools.strip
 """
 
 import pathlib
