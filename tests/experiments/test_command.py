@@ -142,7 +142,17 @@ def test_help_lists_flags_and_keys(drive):
     status, out, err = drive("--help")
     assert (status, err) == (0, "")
     assert "  size = 16\n" in out or "  size = 64\n" in out
-    assert "  terms.style.loss = 'gram'\n" in out
+    assert "  terms.style.loss = 'gram'\n" in out and "--smoke: " in out
+
+
+@pytest.mark.parametrize("given", [(f"--config={DEMO}",), ("--config", f"{DEMO}:size=100")])
+def test_smoke_is_a_flag_as_well(drive, tmp_path, given):
+    status, _, err = drive(
+        *given, "--smoke", "--config.weights=random-tiny", f"--workdir={tmp_path}", config=None
+    )
+    assert status == 0, err
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["size"], config["steps"], config["stages"]) == (64, 6, [])
 
 
 # How a driver ends --------------------------------------------------------------------------------
