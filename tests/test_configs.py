@@ -1,32 +1,34 @@
 """Every config: its smoke run, its locked keys, and the numbers of the programs it stands for."""
 
+import dataclasses
+import functools
 import importlib.util
 import json
 import re
 from pathlib import Path
 
+import jax
 import ml_collections
 import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import images, presets, runs
+from nstjax import images, optimize, presets, runs
 from nstjax.config import term
 from nstjax.errors import UserError
 from nstjax.networks import vgg
 from nstjax.ops.moments import gram_matrix
 from nstjax.optimize import WHOLE
 from nstjax.runs.folder import RunFolder
-from nstjax.runs.stage import make_stage
+from nstjax.runs.stage import initial_image, make_encoder, make_stage
 from nstjax.runs.terms import within
 from nstjax.sweeps import design
-from nstjax.sweeps import run as sweeprun
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 OTHERS = ("decoder", "mini", "wct")  # of other drivers: test_distill.py and test_universalrun.py run them
 SWEEPS = [p.stem for p in CONFIGS if "def get_sweep" in p.read_text() and p.stem not in OTHERS]
-# A config of every kind; `make test-all` runs all. Every config is loaded below, with its points.
-QUICK = ("demo", "gatys2016", "mrf", "one_loss", "risser2017", "showdown", "strotss")
+# `make test-all` runs all. A step of every config is traced below, and every point of a sweep loaded.
+QUICK = ("demo", "strotss")
 
 
 def module(name):
@@ -39,6 +41,28 @@ def module(name):
 
 def config(name, arg=None):
     return module(name).get_config(arg)
+
+
+def traced_step(loaded, spec):
+    """The shapes of a state and its rows after a step of a stage."""
+    config = spec.config.copy_and_resolve_references()
+    config.unlock()
+    config.calibrate = ""  # which asks for numbers
+    spec = dataclasses.replace(spec, config=config)
+    one = dataclasses.replace(loaded, stages=(spec,))
+    problem = jax.eval_shape(lambda: make_stage(one, 0).problem)
+    state = jax.eval_shape(lambda: optimize.initial_state(spec.plan, initial_image(one, spec)))
+    objective = optimize.Objective(make_encoder(one, spec).apply, spec.terms)
+    chunk = functools.partial(optimize.run_chunk, objective, spec.plan, stop=2, length=2)
+    return jax.eval_shape(chunk, state, problem, spec.learning_rate)
+
+
+@pytest.mark.parametrize("name", [p.stem for p in CONFIGS if p.stem not in OTHERS])
+def test_a_step_of_every_config_can_be_traced(name):
+    loaded = runs.load(config(name, "smoke"))
+    for spec in loaded.stages:
+        state, rows = traced_step(loaded, spec)
+        assert state.image.shape == (*loaded.canvas(64), 3) and rows["total"].shape == (2,)
 
 
 @pytest.mark.parametrize(
