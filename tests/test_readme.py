@@ -1,6 +1,7 @@
 """What the documentation shows runs, and what it names exists."""
 
 import re
+import runpy
 import textwrap
 import unicodedata
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nstjax import images, losses, sweeps, transforms
+from nstjax.config import default_config
 from nstjax.losses._gram import CONVENTIONS
 from nstjax.networks import pretrained
 from tools import api
@@ -113,6 +115,20 @@ def test_paths_and_modules_that_are_named_exist(page):
         if module != "pytest":
             path = ROOT / module.replace(".", "/")
             assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+def test_keys_of_configs_that_are_named_exist():
+    configs = [default_config()]
+    for name in ("wct", "decoder"):
+        configs.append(runpy.run_path(str(ROOT / "configs" / f"{name}.py"))["get_config"]())
+    keys = {key for config in configs for key in config}
+    for page, text in PAGES.items():
+        assert set(re.findall(r"--config\.(\w+)", text)) - {"KEY"} <= keys, page
+
+
+def test_every_page_is_linked():
+    linked = {link for text in PAGES.values() for link in re.findall(r"\]\((?:docs/)?([\w.]+\.md)", text)}
+    assert {Path(page).name for page in PAGES} - {"README.md"} <= linked
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "README.md"])
