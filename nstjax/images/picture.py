@@ -78,26 +78,6 @@ def load_picture(name):
     return Picture(name, pixels, hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
-def load(name, size=None):
-    """A picture as [H, W, 3] float32 sRGB in [0, 1].
-
-    Args:
-      name: a path, or `example:NAME`.
-      size: the long side in pixels to resize to; None keeps the size of the file.
-
-    Raises:
-      UserError: as `load_picture`.
-    """
-    pixels = load_picture(name).pixels
-    shape = pixels.shape[:2]
-    return resize(pixels, *(shape if size is None else fit_size(*shape, size)))
-
-
-def save(path, image):
-    """Writes an image [H, W, 3] in [0, 1] as PNG."""
-    files.write_atomic(Path(path), encode_png(image))
-
-
 def fit_size(height, width, long_side):
     """(height, width) with the aspect ratio kept and the longer side as given, at least 1 each."""
     scale = long_side / max(height, width)
