@@ -86,12 +86,10 @@ def fetch(url: str, *, digest: str) -> Path:
 
 
 def _name_in(url):
-    name = ""
     with contextlib.suppress(ValueError):
-        name = PurePosixPath(urlsplit(url).path).name
-    if name in ("", ".."):
-        raise UserError(f"cannot download {url!r}: expected an address that ends in a file name")
-    return name
+        if (name := PurePosixPath(urlsplit(url).path).name) not in ("", ".."):
+            return name
+    raise UserError(f"cannot download {url!r}: expected an address that ends in a file name")
 
 
 def _reason(error):
