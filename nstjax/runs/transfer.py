@@ -173,7 +173,7 @@ def _check_tile(transfer, key, shape):
     tile, units = transfer.settings.tile, [level.unit for level in transfer.order]
     if not tile or max(shape) <= tile:
         return
-    if transfer.transform.parts is None:
+    if transfer.transform.tiled is None:
         raise UserError(
             f"{key}: {shape[1]} x {shape[0]} pixels are more than a tile of {tile}, and the transform "
             f"{transfer.settings.transform} must see all of a picture; give tile 0"
