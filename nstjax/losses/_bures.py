@@ -41,7 +41,7 @@ def wasserstein_gaussian(*, convention: str = "wasserstein", iterations: int | N
 
     References:
       Olkin & Pukelsheim 1982, https://doi.org/10.1016/0024-3795(82)90112-4
-      crowsonkb/style-transfer-pytorch
+      crowsonkb/style-transfer-pytorch, https://github.com/crowsonkb/style-transfer-pytorch
 
     >>> import jax.numpy as jnp
     >>> loss, x = wasserstein_gaussian(), jnp.array([-1.0, 1.0]).reshape(1, 2, 1)

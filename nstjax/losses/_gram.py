@@ -87,8 +87,14 @@ def gram_l1_normalised(*, eps: float = 1e-8) -> Loss:
     scaled by its own size, so that the gradient with respect to G has an L1 norm near 1 whatever the
     distance. Gram matrices are divided by positions; both sums run over the C^2 entries.
 
+    Args:
+      eps: added to the sum of absolute differences.
+
     Returns:
       A `Loss`. Its target is the Gram matrix [c, c]; `score` takes features [h, w, c] of any size.
+
+    References:
+      crowsonkb/style-transfer-pytorch, https://github.com/crowsonkb/style-transfer-pytorch
 
     >>> import jax.numpy as jnp
     >>> loss, x = gram_l1_normalised(), jnp.ones((4, 4, 3))

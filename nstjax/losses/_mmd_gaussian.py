@@ -117,7 +117,7 @@ def _bandwidth(mean, multi):
 def _mean_squared_distance(a, w, b, v):
     """Mean over pairs within a, within b, and twice those between, of samples weighted by w and v."""
     means = w @ a, v @ b
-    spread = w @ jnp.sum(jnp.square(a - means[0]), -1) + v @ jnp.sum(jnp.square(b - means[1]), -1)
+    spread = w @ jnp.sum(jnp.square(a - means[0][None]), -1) + v @ jnp.sum(jnp.square(b - means[1][None]), -1)
     return spread + 0.5 * jnp.sum(jnp.square(means[0] - means[1]))
 
 

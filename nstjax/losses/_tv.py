@@ -79,6 +79,9 @@ def tv_corner(*, pixel_range: float = 255.0) -> Loss:
     Differs from the code: jcjohnson/neural-style and its relatives add the gradient and leave the value
     out of the reported loss; here both agree.
 
+    References:
+      jcjohnson/neural-style, https://github.com/jcjohnson/neural-style
+
     >>> import jax.numpy as jnp
     >>> loss = tv_corner(pixel_range=1.0)
     >>> ramp = jnp.tile(jnp.arange(4.0)[None, :, None], (4, 1, 1))
@@ -107,7 +110,7 @@ def tv_nine_point() -> Loss:
       A `Loss`. Its target is empty; `score` takes pictures [h, w, c] of any size.
 
     References:
-      crowsonkb/style-transfer-pytorch
+      crowsonkb/style-transfer-pytorch, https://github.com/crowsonkb/style-transfer-pytorch
 
     >>> import jax.numpy as jnp
     >>> loss, ramp = tv_nine_point(), jnp.tile(jnp.arange(4.0)[None, :, None], (4, 1, 1))

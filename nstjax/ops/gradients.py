@@ -20,7 +20,7 @@ class Control(NamedTuple):
 
     References:
       Risser et al. 2017, sec. 4.4, https://arxiv.org/abs/1701.08893
-      jcjohnson/neural-style, `normalize_gradients`
+      jcjohnson/neural-style, `normalize_gradients`, https://github.com/jcjohnson/neural-style
     """
 
     limit: float = 0.0
