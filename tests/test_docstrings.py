@@ -29,14 +29,13 @@ def parameters(function):
     return [name for name in names if name not in ("self", "cls")]
 
 
+SECTION = re.compile(r"^(Args|Returns|Raises|References|Differs)(?: from .*?)?:", re.M)
+
+
 def sections(function):
     """{section: text} of a docstring, in the order in which they stand there."""
-    _, *parts = re.split(
-        r"^(Args|Returns|Raises|References|Differs from .*?):", docstring(function), flags=re.M
-    )
-    return {
-        re.sub("Differs.*", "Differs", name): text for name, text in zip(parts[::2], parts[1::2], strict=True)
-    }
+    _, *parts = SECTION.split(docstring(function))
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def docstring(function):
