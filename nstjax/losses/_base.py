@@ -1,9 +1,10 @@
-"""What a loss is."""
+"""The type of a loss."""
 
 import dataclasses
 import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
 from nstjax.ops.moments import area, average
@@ -24,9 +25,10 @@ class Loss:
     `key` a PRNG key for losses that draw at random. A mask weights positions and is normalised by
     its area, so a mask of ones changes nothing and an empty mask scores 0 with a zero gradient.
 
-    Both functions raise ValueError for features that are not `[h, w, c]` (`jax.vmap` maps over a batch), a
-    mask of another size, and a target of another shape than the features' own; of samples, which may be
-    of any number, with other channels.
+    Raises:
+      ValueError: from both functions, for features that are not `[h, w, c]` (`jax.vmap` maps over a batch),
+        a mask of another size, and a target of another shape than the features' own; of samples, which may
+        be of any number, with other channels.
     """
 
     target: Callable
@@ -51,6 +53,15 @@ class Loss:
         object.__setattr__(self, "score", checked_score)
 
 
-def zero_if_empty(value, x, where):
-    """A score of features [h, w, c], or 0 without a gradient where the mask is empty."""
+def zero_if_empty(value: jax.Array, x: jax.Array, where: jax.Array | None) -> jax.Array:
+    """A score, or 0 without a gradient under an empty mask.
+
+    Args:
+      value: the score, a scalar.
+      x: its features [h, w, c].
+      where: soft mask [h, w], or None.
+
+    Returns:
+      A scalar.
+    """
     return value if where is None else jnp.where(area(x, where) > 0, value, 0.0)

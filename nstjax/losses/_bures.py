@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import matmul, safe_divide
 from nstjax.ops.moments import covariance_matrix, raw_moments
 from nstjax.ops.roots import newton_schulz, root
 
-# What published code computes: a factor on the squared distance, and what times I is added to both
-# covariances first.
+# Published losses: a factor on the squared distance, and the multiple of I added to both covariances.
 CONVENTIONS = {
     # sums over channels: the squared distance itself
     "wasserstein": (lambda c: 1.0, 0.0),
@@ -17,7 +17,7 @@ CONVENTIONS = {
 }
 
 
-def wasserstein_gaussian(*, convention="wasserstein", iterations=None):
+def wasserstein_gaussian(*, convention: str = "wasserstein", iterations: int | None = None) -> Loss:
     r"""Squared 2-Wasserstein distance between Gaussians with the moments of features.
 
     .. math:: s(C) \left( \|\mu - \mu'\|^2 + \mathrm{tr} \left( \Sigma + \Sigma' -
@@ -28,14 +28,20 @@ def wasserstein_gaussian(*, convention="wasserstein", iterations=None):
     not vary. The target is raw moments, which average linearly.
 
     Args:
-      convention: one of `CONVENTIONS`, which states s and what is added to both covariances.
-      iterations: of Newton-Schulz for both roots, for accelerators; by default they are exact. Then the
-        value is a difference of traces, in float32 off by 1e-6 of them and more for what the iterations
-        leave.
+      convention: one of `CONVENTIONS`, which states s and the multiple of I added to both covariances.
+      iterations: of Newton-Schulz for both roots, for accelerators; by default they are exact. The value is
+        then a difference of traces, in float32 off by 1e-6 of them, and by more for too few iterations.
+
+    Returns:
+      A `Loss`. Its target is (mean [c], second moment [c, c]); `score` takes features [h, w, c] of any
+      size.
+
+    Raises:
+      ValueError: for an unknown `convention`, and for `iterations` below 1.
 
     References:
       Olkin & Pukelsheim 1982, https://doi.org/10.1016/0024-3795(82)90112-4
-      crowsonkb/style-transfer-pytorch
+      crowsonkb/style-transfer-pytorch, https://github.com/crowsonkb/style-transfer-pytorch
 
     >>> import jax.numpy as jnp
     >>> loss, x = wasserstein_gaussian(), jnp.array([-1.0, 1.0]).reshape(1, 2, 1)
@@ -79,19 +85,15 @@ def _transport(a, b):
     is below 3e-4 of the largest.
     """
     root_a, root_b = root(a), root(b)
-    u, s, v = jnp.linalg.svd(_dot(root_b, root_a))
+    u, s, v = jnp.linalg.svd(matmul(root_b, root_a))
     some = s > len(s) * jnp.finfo(s.dtype).eps * s[0]
-    weights = jnp.where(some, 1 / jnp.where(some, s, 1.0), 0.0)
-    left, right = _dot(root_b, u), _dot(root_a, v.T)
+    weights = safe_divide(1, s, where=some)[None]
+    left, right = matmul(root_b, u), matmul(root_a, v.T)
     value = jnp.sum(jnp.square(right - left))
-    return value, _dot(left * weights, left.T), _dot(right * weights, right.T)
+    return value, matmul(left * weights, left.T), matmul(right * weights, right.T)
 
 
 def _bures_by_products(a, b, iterations):
     root_b = newton_schulz(b, iterations)[0]
-    cross = newton_schulz(_dot(_dot(root_b, a), root_b), iterations)[0]
+    cross = newton_schulz(matmul(matmul(root_b, a), root_b), iterations)[0]
     return jnp.trace(a) + jnp.trace(b) - 2 * jnp.trace(cross)
-
-
-def _dot(a, b):
-    return jnp.matmul(a, b, precision="highest")

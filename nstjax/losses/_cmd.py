@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import safe_sqrt
 from nstjax.ops.moments import masked_mean
 
 
-def cmd(*, orders=5, squash=True):
+def cmd(*, orders: int = 5, squash: bool = True) -> Loss:
     r"""Distances between the central moments of channels, from the mean to the fifth.
 
     .. math:: \sum_{k=1}^K \|c_k(F) - c_k(S)\|_2, \quad c_1 = \overline{f}, \quad
@@ -22,6 +23,12 @@ def cmd(*, orders=5, squash=True):
       orders: K.
       squash: whether features pass a sigmoid first, for which the paper's bound needs values between 0
         and 1. The published code reads taps before the ReLU, such as `conv1_1`.
+
+    Returns:
+      A `Loss`. Its target is raw moments [orders, c]; `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `orders` below 1.
 
     References:
       Kalischek et al. 2021, https://arxiv.org/abs/2103.07208
@@ -40,7 +47,7 @@ def cmd(*, orders=5, squash=True):
 
     def score(x, raw, *, where=None, key=None):
         differences = _central(target(x, where=where)) - _central(raw)
-        return zero_if_empty(jnp.sum(_norm(differences)), x, where)
+        return zero_if_empty(jnp.sum(safe_sqrt(jnp.sum(jnp.square(differences), -1))), x, where)
 
     return Loss(target=target, score=score)
 
@@ -53,10 +60,3 @@ def _central(raw):
         for k in range(2, len(raw) + 1)
     ]
     return jnp.stack([mean, *central])
-
-
-def _norm(rows):
-    """Lengths [k] of rows [k, c], with a gradient of 0 at 0."""
-    square = jnp.sum(jnp.square(rows), -1)
-    zero = square == 0
-    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from nstjax.losses._base import Loss, zero_if_empty
 from nstjax.ops.moments import masked_mean
 
-# What is compared of two histograms [bins, c], for centres that lie `step` apart: a distance [c].
+# Distances [c] between two histograms [bins, c] with centres `step` apart.
 DISTANCES = {
     "l2": lambda h, h_, step: jnp.sum(jnp.square(h - h_), 0),
     # area between the cumulated histograms: the 1-Wasserstein distance of the binned values
@@ -13,7 +13,7 @@ DISTANCES = {
 }
 
 
-def colour_histogram(*, bins=32, distance="cumulative"):
+def colour_histogram(*, bins: int = 32, distance: str = "cumulative") -> Loss:
     r"""Distance between the soft histograms of each channel.
 
     .. math:: \frac1C \sum_c D(h_c, h'_c), \quad
@@ -23,12 +23,18 @@ def colour_histogram(*, bins=32, distance="cumulative"):
     side of it in proportion, so that a histogram sums to 1. Values beyond [0, 1] count as 0 and 1. A mean
     over channels. For the tap `image`; `sliced_wasserstein` there compares the channels jointly. It says
     nothing of where a colour lies: with a content loss alone beside it pixels are dithered, each pushed to a
-    side, and the mixture is what agrees (`configs/one_loss.py:loss=colour_histogram`).
+    side, and only the mixture agrees (`configs/one_loss.py:loss=colour_histogram`).
 
     Args:
       bins: how many centres, at least 2.
       distance: one of `DISTANCES`: "l2", the squared differences summed over bins, does not see how far
         apart two colours are; "cumulative", the 1-Wasserstein distance, does.
+
+    Returns:
+      A `Loss`. Its target is histograms [bins, c]; `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `bins` below 2, and for an unknown `distance`.
 
     >>> import jax.numpy as jnp
     >>> loss, grey = colour_histogram(), jnp.full((4, 4, 3), 0.25)
@@ -60,7 +66,7 @@ def colour_histogram(*, bins=32, distance="cumulative"):
     return Loss(target=target, score=score)
 
 
-def value_range(*, low=0.0, high=1.0):
+def value_range(*, low: float = 0.0, high: float = 1.0) -> Loss:
     r"""Mean squared excess of values over a range.
 
     .. math:: \frac{1}{NC} \sum_{pc} \max(0, l - x_{pc})^2 + \max(0, x_{pc} - h)^2
@@ -71,6 +77,12 @@ def value_range(*, low=0.0, high=1.0):
     Args:
       low: l, below `high`.
       high: h.
+
+    Returns:
+      A `Loss`. Its target is empty; `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `low` that is not below `high`.
 
     >>> import jax.numpy as jnp
     >>> loss, x = value_range(), jnp.array([[[-2.0, 0.5, 1.0, 1.0]]])

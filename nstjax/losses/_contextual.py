@@ -8,7 +8,7 @@ from nstjax.ops.pairwise import by_rows, squared_distances, unit
 from nstjax.ops.samples import Samples, as_samples, check_counts, draw, normalised, pool
 
 
-def contextual(*, bandwidth=0.5, samples=65**2, eps=1e-5):
+def contextual(*, bandwidth: float = 0.5, samples: int | None = 65**2, eps: float = 1e-5) -> Loss:
     r"""How well every position of the target is the most similar one to some position of the picture.
 
     .. math:: -\log \frac1M \sum_j \max_i \frac{w_{ij}}{\sum_k w_{ik}}, \quad
@@ -28,6 +28,13 @@ def contextual(*, bandwidth=0.5, samples=65**2, eps=1e-5):
         all. The authors take 65 x 65 of a tap that is larger.
       eps: added to the distance of the nearest. In float32 distances are known to 1e-7, that is 1 % of it.
 
+    Returns:
+      A `Loss`. Its target is `Samples`, values [n, c] and weights [n] or None; `score` takes features
+      [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `samples` below 1, and for `bandwidth` or `eps` that is not above 0.
+
     References:
       Mechrez et al. 2018, https://arxiv.org/abs/1803.02077, and roimehrez/contextualLoss
 
@@ -44,7 +51,7 @@ def contextual(*, bandwidth=0.5, samples=65**2, eps=1e-5):
     def score(x, target, *, where=None, key=None):
         ours, theirs = (draw(s, samples, key) for s in (as_samples(x, where=where), target))
         v = jnp.ones(len(theirs.values), x.dtype) if theirs.weights is None else theirs.weights
-        centre = normalised(theirs) @ theirs.values
+        centre = (normalised(theirs) @ theirs.values)[None]
         a, b = (unit(s.values - centre) for s in (ours, theirs))
         both = jax.lax.stop_gradient((Samples(a, ours.weights), Samples(b, v)))
         best = _best(*both, bandwidth, eps)
@@ -76,9 +83,9 @@ def _best(ours, theirs, bandwidth, eps):
     return by_rows(column, len(ours.values), theirs.values)
 
 
-def _row(row, as_samples, weights, bandwidth, eps):
+def _row(row, values, weights, bandwidth, eps):
     """Of one position: w [m] over its largest, the least distance, and the weighted sum of that w."""
-    d = 0.25 * squared_distances(row, as_samples)
+    d = 0.25 * squared_distances(row, values)
     least = jnp.min(d, where=weights > 0, initial=1.0)
     w = jnp.exp(-jnp.maximum(d - least, 0.0) / ((least + eps) * bandwidth))
     total = weights @ w

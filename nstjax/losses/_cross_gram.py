@@ -3,10 +3,11 @@
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import matmul
 from nstjax.ops.moments import inverse_area
 
 
-def cross_gram(*, split):
+def cross_gram(*, split: float) -> Loss:
     r"""Squared distance between matrices of co-activations of two layers.
 
     .. math:: \frac{1}{C_1 C_2} \sum_{ij} (G_{ij} - G'_{ij})^2, \quad G = \frac1N F_1^T F_2
@@ -17,6 +18,13 @@ def cross_gram(*, split):
 
     Args:
       split: C_1; or, below 1, its share of all channels: 2/3 where F_1 is of a layer with twice as many.
+
+    Returns:
+      A `Loss`. Its target is a matrix [C_1, C_2]; `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `split` that is not above 0; from `target` and `score`, for one that leaves no
+        channels on a side.
 
     References:
       Novak & Nikulin 2016, sec. 3.5, https://arxiv.org/abs/1605.04603
@@ -37,7 +45,7 @@ def cross_gram(*, split):
             raise ValueError(f"split must leave some of {channels} channels on both sides; got {split}")
         weighted = x if where is None else x * where[..., None]
         first, second = (a.reshape(-1, a.shape[-1]) for a in (weighted[..., :at], x[..., at:]))
-        return jnp.matmul(first.T, second, precision="highest") * inverse_area(x, where)
+        return matmul(first.T, second) * inverse_area(x, where)
 
     def score(x, matrix, *, where=None, key=None):
         difference = target(x, where=where) - matrix

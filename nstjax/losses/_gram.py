@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from nstjax.losses._base import Loss, zero_if_empty
 from nstjax.ops.moments import area, gram_matrix
 
-# What published code computes, as a multiple of the mean squared difference of Gram matrices that
+# Published losses as multiples of the mean squared difference of Gram matrices that
 # are divided by the number of positions. n: positions, c: channels, covered: mean of the mask.
 CONVENTIONS = {
     # sum d^2 / (4 C^2 N^2) on F'F: Gatys et al. 2015 and 2016, papers
@@ -27,7 +27,7 @@ CONVENTIONS = {
 }
 
 
-def gram(*, convention="neural_image_synthesis", shift=0.0):
+def gram(*, convention: str = "neural_image_synthesis", shift: float = 0.0) -> Loss:
     r"""Squared distance between Gram matrices.
 
     .. math:: s(N, C) \cdot \frac{1}{C^2} \sum_{ij} (G_{ij} - A_{ij})^2, \quad
@@ -41,6 +41,12 @@ def gram(*, convention="neural_image_synthesis", shift=0.0):
       convention: one of `CONVENTIONS`.
       shift: added to the features first (Novak & Nikulin 2016 use -1). With -1, `titu1994` computes the
         default times C^2 / (36 s^4), for s pixels of the picture per position of the tap along one axis.
+
+    Returns:
+      A `Loss`. Its target is the Gram matrix [c, c]; `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for an unknown `convention`.
 
     Differs from the paper: Gatys et al. divide the unnormalised Gram matrices of both pictures by one
     N. Here each is divided by its own, which is the same where the pictures have one size and the only
@@ -71,7 +77,7 @@ def gram(*, convention="neural_image_synthesis", shift=0.0):
     return Loss(target=target, score=score)
 
 
-def gram_l1_normalised(*, eps=1e-8):
+def gram_l1_normalised(*, eps: float = 1e-8) -> Loss:
     r"""Squared distance between Gram matrices over their absolute distance.
 
     .. math:: \frac{\sum_{ij} (G_{ij} - A_{ij})^2}{\sum_{ij} |G_{ij} - A_{ij}| + \epsilon}, \quad
@@ -80,6 +86,15 @@ def gram_l1_normalised(*, eps=1e-8):
     The `StyleLoss` of crowsonkb/style-transfer-pytorch: not a multiple of the squared distance, but
     scaled by its own size, so that the gradient with respect to G has an L1 norm near 1 whatever the
     distance. Gram matrices are divided by positions; both sums run over the C^2 entries.
+
+    Args:
+      eps: added to the sum of absolute differences.
+
+    Returns:
+      A `Loss`. Its target is the Gram matrix [c, c]; `score` takes features [h, w, c] of any size.
+
+    References:
+      crowsonkb/style-transfer-pytorch, https://github.com/crowsonkb/style-transfer-pytorch
 
     >>> import jax.numpy as jnp
     >>> loss, x = gram_l1_normalised(), jnp.ones((4, 4, 3))

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import safe_divide
 from nstjax.ops.moments import masked_mean
 from nstjax.ops.samples import Samples, as_samples, normalised, pool
 
 
-def histogram_binned(*, bins=256):
+def histogram_binned(*, bins: int = 256) -> Loss:
     r"""Squared distance of features to themselves, matched to a style by histograms: `histogram` with bins.
 
     .. math:: \frac{1}{NC} \sum_{pc} (F_{pc} - R_{pc})^2, \quad R_{pc} = H_{S,c}^{-1}(H_{F,c}(F_{pc}))
@@ -22,6 +23,13 @@ def histogram_binned(*, bins=256):
 
     Args:
       bins: 256 in the paper and in luanfujun/deep-painterly-harmonization.
+
+    Returns:
+      A `Loss`. Its target is the style's samples [n, c], their range [c] and cumulated histograms
+      [bins + 1, c]; `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `bins` below 1.
 
     Differs from the paper: it sums where this is a mean.
 
@@ -51,7 +59,7 @@ def histogram_binned(*, bins=256):
     def score(x, target, *, where=None, key=None):
         sample = as_samples(jax.lax.stop_gradient(x), where=where)
         own = _histograms(sample, bins)
-        wanted = target.low + target.width * jnp.arange(bins + 1, dtype=x.dtype)[:, None]
+        wanted = target.low[None] + target.width[None] * jnp.arange(bins + 1, dtype=x.dtype)[:, None]
         columns = (sample.values, own.low, own.width, own.shares, wanted, target.shares)
         matched = jax.vmap(match, (1, 0, 0, 1, 1, 1), 1)(*columns)
         value = jnp.mean(masked_mean(jnp.square(x - matched.reshape(x.shape)), where))
@@ -76,13 +84,13 @@ def _histograms(sample, bins):
     high = jnp.max(jnp.where(there, x, -jnp.inf), axis=0, initial=-jnp.inf)
     low, high = jnp.where(low <= high, low, 0.0), jnp.where(low <= high, high, 0.0)
     width = (high - low) / bins
-    index, _ = _place(x, low, width, bins)
+    index, _ = _place(x, low[None], width[None], bins)
     counted = jax.vmap(lambda i: jnp.zeros(bins, x.dtype).at[i].add(weights), 1, 1)(index)
     return _Histograms(sample, low, width, jnp.pad(jnp.cumsum(counted, axis=0), ((1, 0), (0, 0))))
 
 
 def _place(x, low, width, bins):
     """The bin that each value is in, and how far, from 0 to 1."""
-    place = (x - low) / jnp.where(width > 0, width, 1.0)
+    place = safe_divide(x - low, width)
     bin = jnp.clip(place, 0, bins - 1).astype(int)
     return bin, jnp.clip(place - bin, 0, 1)

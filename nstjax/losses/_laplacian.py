@@ -7,7 +7,7 @@ from nstjax.losses._base import Loss
 from nstjax.ops.moments import masked_mean
 
 
-def laplacian(*, pool=4, pixel_range=255.0):
+def laplacian(*, pool: int = 4, pixel_range: float = 255.0) -> Loss:
     r"""Mean squared difference between the Laplacians of two pooled pictures.
 
     .. math:: \frac{r^2}{N} \sum_p (\sum_c (\Delta \bar x_c)_p - \sum_c (\Delta \bar y_c)_p)^2, \quad
@@ -21,6 +21,13 @@ def laplacian(*, pool=4, pixel_range=255.0):
     Args:
       pool: 4 in the paper, which combines several as several terms.
       pixel_range: r, the range of a pixel in the units of the network there.
+
+    Returns:
+      A `Loss`. Its target is a Laplacian [h // pool, w // pool]; `score` takes pictures [h, w, c] of that
+      size.
+
+    Raises:
+      ValueError: for `pool` below 1.
 
     Differs from the code: that one pads with zeros, so that borders count as edges.
 

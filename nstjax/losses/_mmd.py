@@ -6,12 +6,15 @@ from nstjax.losses._base import Loss, zero_if_empty
 from nstjax.ops.moments import gram_matrix, masked_mean
 
 
-def mmd_linear():
+def mmd_linear() -> Loss:
     r"""Squared distance between the means of channels: the discrepancy under the kernel x'y.
 
     .. math:: \sum_c (\mu_c - \mu'_c)^2
 
     A sum over channels, not divided by anything.
+
+    Returns:
+      A `Loss`. Its target is a mean [c]; `score` takes features [h, w, c] of any size.
 
     References:
       Li et al. 2017, sec. 4.1, https://arxiv.org/abs/1701.01036
@@ -28,7 +31,7 @@ def mmd_linear():
     return Loss(target=lambda x, *, where=None: masked_mean(x, where), score=score)
 
 
-def mmd_polynomial(*, c=0.0):
+def mmd_polynomial(*, c: float = 0.0) -> Loss:
     r"""The discrepancy under the kernel (x'y + c)^2, in closed form.
 
     .. math:: \|G - G'\|_F^2 + 2 c \|\mu - \mu'\|^2, \quad G = \frac1N F^T F
@@ -37,6 +40,12 @@ def mmd_polynomial(*, c=0.0):
 
     Args:
       c: of the kernel, at least 0.
+
+    Returns:
+      A `Loss`. Its target is (Gram matrix [c, c], mean [c]); `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `c` that is not at least 0.
 
     References:
       Li et al. 2017, eq. 8, https://arxiv.org/abs/1701.01036

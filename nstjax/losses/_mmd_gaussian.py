@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import safe_divide
 from nstjax.ops.pairwise import by_rows, squared_distances
 from nstjax.ops.samples import as_samples, normalised, pool
 
 
-def mmd_gaussian(*, gamma=None, multi=1.0):
+def mmd_gaussian(*, gamma: float | None = None, multi: float = 1.0) -> Loss:
     r"""The discrepancy under the kernel exp(-gamma ||x - y||^2), over all pairs.
 
     .. math:: \frac{1}{N^2} \sum_{ij} k(F_i, F_j) + \frac{1}{M^2} \sum_{ij} k(S_i, S_j)
@@ -22,6 +23,13 @@ def mmd_gaussian(*, gamma=None, multi=1.0):
       gamma: of the kernel; None for `multi` over the mean squared distance of pairs, averaged over the
         three sorts of pairs as they are summed and taken afresh at every call, without a gradient.
       multi: above 0; only read where gamma is None.
+
+    Returns:
+      A `Loss`. Its target is `Samples`, values [n, c] and weights [n] or None; `score` takes features
+      [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `gamma` or `multi` that is not above 0.
 
     Differs from the code: it takes random pairs, see `mmd_gaussian_paired`.
 
@@ -39,7 +47,7 @@ def mmd_gaussian(*, gamma=None, multi=1.0):
         ours = as_samples(x, where=where)
         w, v = normalised(ours), normalised(target)
         # Distances are the same from wherever they are seen, and more precise from near by.
-        centre = jax.lax.stop_gradient(v @ target.values)
+        centre = jax.lax.stop_gradient(v @ target.values)[None]
         a, b = ours.values - centre, target.values - centre
         width = _bandwidth(_mean_squared_distance(a, w, b, v), multi) if gamma is None else gamma
         value = _mean(a, w, a, w, width) + _mean(b, v, b, v, width) - 2 * _mean(a, w, b, v, width)
@@ -48,7 +56,7 @@ def mmd_gaussian(*, gamma=None, multi=1.0):
     return Loss(target=as_samples, score=score, blend=pool)
 
 
-def mmd_gaussian_paired(*, gamma=None, multi=1.0):
+def mmd_gaussian_paired(*, gamma: float | None = None, multi: float = 1.0) -> Loss:
     r"""The discrepancy under the kernel exp(-gamma ||x - y||^2), over as many random pairs as positions.
 
     .. math:: \frac{1}{P} \sum_p k(F_p, F'_p) + k(S_p, S'_p) - k(F_p, S'_p) - k(S_p, F'_p)
@@ -62,6 +70,13 @@ def mmd_gaussian_paired(*, gamma=None, multi=1.0):
       gamma: of the kernel; None for `multi` over the mean squared distance of these pairs, without a
         gradient.
       multi: above 0; only read where gamma is None.
+
+    Returns:
+      A `Loss`. Its target is `Samples`, values [n, c] and weights [n] or None; `score` takes features
+      [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `gamma` or `multi` that is not above 0.
 
     Differs from the code: it sums over pairs, and its gradient, written by hand, lacks the factor 2.
 
@@ -96,24 +111,23 @@ def _check(gamma, multi):
 
 
 def _bandwidth(mean, multi):
-    mean = jax.lax.stop_gradient(mean)
-    return jnp.where(mean > 0, multi / jnp.where(mean > 0, mean, 1.0), 0.0)
+    return safe_divide(multi, jax.lax.stop_gradient(mean))
 
 
 def _mean_squared_distance(a, w, b, v):
-    """Mean over pairs within a, within b, and twice those between, of as_samples weighted by w and v."""
+    """Mean over pairs within a, within b, and twice those between, of samples weighted by w and v."""
     means = w @ a, v @ b
-    spread = w @ jnp.sum(jnp.square(a - means[0]), -1) + v @ jnp.sum(jnp.square(b - means[1]), -1)
+    spread = w @ jnp.sum(jnp.square(a - means[0][None]), -1) + v @ jnp.sum(jnp.square(b - means[1][None]), -1)
     return spread + 0.5 * jnp.sum(jnp.square(means[0] - means[1]))
 
 
 def _mean(a, w, b, v, gamma):
-    """Mean of the kernel over all pairs of as_samples [n, c] and [m, c] with weights that sum to 1."""
+    """Mean of the kernel over all pairs of samples [n, c] and [m, c] with weights that sum to 1."""
     return w @ by_rows(lambda row: jnp.exp(-gamma * squared_distances(row, b)) @ v, len(b), a)
 
 
 def _shuffled(sample, key, pairs):
-    """Two halves of 2 * pairs as_samples in random order, each ([pairs, c], weights [pairs])."""
+    """Two halves of 2 * pairs samples in random order, each ([pairs, c], weights [pairs])."""
     weights = normalised(sample)
     order = jnp.argsort(jax.random.uniform(key, weights.shape) + (weights == 0))
     return [
@@ -124,5 +138,4 @@ def _shuffled(sample, key, pairs):
 def _between(a, b):
     """Squared distances [pairs] of two halves, and the weights of the pairs, which sum to 1, or 0."""
     weights = a[1] * b[1]
-    total = jnp.sum(weights)
-    return jnp.sum(jnp.square(a[0] - b[0]), -1), weights / jnp.where(total > 0, total, 1.0)
+    return jnp.sum(jnp.square(a[0] - b[0]), -1), safe_divide(weights, jnp.sum(weights))

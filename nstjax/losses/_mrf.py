@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import matmul, safe_divide
 from nstjax.ops.pairwise import nearest
 from nstjax.ops.samples import Samples, pool
 
-# What a source sums, as a multiple of a mean. n: positions of the tap, c: channels, patches: of the
+# The sum of each source, as a multiple of a mean. n: positions of the tap, c: channels, patches: of the
 # picture, size: of a patch. With it, whether entries are divided by how many patches overlap there.
 MRF_CONVENTIONS = {
     # mean over patches and their entries
@@ -19,7 +20,7 @@ MRF_CONVENTIONS = {
 }
 
 
-def mrf(*, size=3, stride=2, convention="mean"):
+def mrf(*, size: int = 3, stride: int = 2, convention: str = "mean") -> Loss:
     r"""Squared distance of each patch to the patch of the style with the largest cosine.
 
     .. math:: \frac{s}{P K^2 C} \sum_i \|\Psi_i(F) - \Psi_{NN(i)}(S)\|^2, \quad
@@ -38,6 +39,13 @@ def mrf(*, size=3, stride=2, convention="mean"):
         1 in the paper.
       convention: one of `MRF_CONVENTIONS`, which states s. `cnnmrf` averages the patches that overlap at a
         position, as that program averages their gradients. Sums are over the picture, masked or not.
+
+    Returns:
+      A `Loss`. Its target is `Samples`, p patches [p, size * size * c] and weights [p] or None; `score`
+      takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `size` or `stride` below 1, and for an unknown `convention`.
 
     Differs from the code: CNNMRF computes a gradient and no value.
 
@@ -67,8 +75,7 @@ def mrf(*, size=3, stride=2, convention="mean"):
             entries = _per_position(entries, (h, w), size, stride)
         difference = values - style.values[_most_alike(values, style)]
         square = jnp.mean(jnp.square(difference).reshape(*entries.shape, c), -1)
-        total = jnp.sum(entries)
-        value = jnp.sum(entries * square) / jnp.where(total > 0, total, 1.0)
+        value = safe_divide(jnp.sum(entries * square), jnp.sum(entries))
         return zero_if_empty(scale(h * w, c, len(values), size) * value, x, where)
 
     return Loss(target=target, score=score, blend=pool)
@@ -96,15 +103,15 @@ def _per_position(entries, shape, size, stride):
 
     spread = jax.linear_transpose(patches, jnp.zeros(shape, entries.dtype))
     total = patches(*spread(entries))
-    return jnp.where(total > 0, entries / jnp.where(total > 0, total, 1.0), 0.0)
+    return safe_divide(entries, total)
 
 
 def _most_alike(values, style):
     """Index [p] of the patch of the style with the largest cosine; lengths of the values do not matter."""
     length = jnp.sqrt(jnp.sum(jnp.square(style.values), -1))
-    inverse = jnp.where(length > 0, 1 / jnp.where(length > 0, length, 1.0), 0.0)
+    inverse = safe_divide(1, length)
 
     def distances(row, patches):
-        return -jnp.matmul(row, patches.T, precision="highest") * inverse
+        return -matmul(row, patches.T) * inverse
 
     return nearest(values, *style, distances)

@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import safe_sqrt
 from nstjax.ops.pairwise import nearest, squared_distances, unit
 from nstjax.ops.samples import Samples, as_samples, check_counts, draw, normalised, pool
 
 
-def relaxed_emd(*, samples=1024, style_samples=5000):
+def relaxed_emd(*, samples: int | None = 1024, style_samples: int | None = 5000) -> Loss:
     r"""Mean cosine distance to the nearest, from picture to style or back, whichever is larger.
 
     .. math:: \max\Big(\frac1N \sum_i \min_j D_{ij}, \frac1M \sum_j \min_i D_{ij}\Big), \quad
@@ -21,6 +22,13 @@ def relaxed_emd(*, samples=1024, style_samples=5000):
     Args:
       samples: positions of the picture, drawn with `key` at every call; None for all.
       style_samples: positions of the style, likewise.
+
+    Returns:
+      A `Loss`. Its target is `Samples`, values [n, c] and weights [n] or None; `score` takes features
+      [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `samples` or `style_samples` below 1.
 
     Differs from the code: it draws the style's 5 times 1000 positions once.
 
@@ -42,7 +50,7 @@ def relaxed_emd(*, samples=1024, style_samples=5000):
     return _relaxed(unit, search, cost, samples, style_samples)
 
 
-def palette(*, samples=1024, style_samples=5000):
+def palette(*, samples: int | None = 1024, style_samples: int | None = 5000) -> Loss:
     r"""`relaxed_emd` of colours, under the sum of cosine and Euclidean distance.
 
     .. math:: D_{ij} = 1 - \cos(F_i, S_j) + \frac{1}{\sqrt C} \|F_i - S_j\|_2
@@ -54,6 +62,13 @@ def palette(*, samples=1024, style_samples=5000):
     Args:
       samples: positions of the picture, drawn with `key` at every call; None for all.
       style_samples: positions of the style, likewise.
+
+    Returns:
+      A `Loss`. Its target is `Samples`, values [n, c] and weights [n] or None; `score` takes features
+      [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `samples` or `style_samples` below 1.
 
     Differs from the code: it rotates colours to a basis like that of YUV first, which as a rotation leaves
     every distance as it is; and it raises squared distances to 1e-5, so that its value is 0.0018 at its
@@ -69,21 +84,23 @@ def palette(*, samples=1024, style_samples=5000):
     """
 
     def cost(a, b):
-        square = jnp.mean(jnp.square(a - b), -1)
-        length = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
+        length = safe_sqrt(jnp.mean(jnp.square(a - b), -1))
         return 0.5 * jnp.sum(jnp.square(unit(a) - unit(b)), -1) + length
 
-    return _relaxed(lambda x: x, cost, cost, samples, style_samples)
+    def search(row, others):
+        return cost(row[None], others)
+
+    return _relaxed(lambda x: x, search, cost, samples, style_samples)
 
 
 def _relaxed(prepare, search, cost, samples, style_samples):
-    """The relaxed distance of prepared as_samples.
+    """The relaxed distance of prepared samples.
 
     Args:
       prepare: values [n, c] -> [n, c].
-      search: f(row [c], others [m, c]) -> [m], to find what is nearest.
-      cost: f(a [n, c], b [n, c]) -> [n], the same distance of what has been found: as precise as can be,
-        and all that the gradient sees.
+      search: f(row [c], others [m, c]) -> [m], to find the nearest.
+      cost: f(a [n, c], b [n, c]) -> [n], the same distance of the pairs found, as precise as can be; only
+        this has a gradient.
     """
     check_counts(samples=samples, style_samples=style_samples)
 

@@ -8,7 +8,7 @@ from nstjax.ops.pairwise import by_rows, squared_distances, unit
 from nstjax.ops.samples import as_samples, check_counts, draw, normalised
 
 
-def self_similarity(*, samples=1024):
+def self_similarity(*, samples: int | None = 1024) -> Loss:
     r"""Absolute difference of the cosine distances between positions, the content loss of STROTSS.
 
     .. math:: \frac{1}{N^2} \sum_{ij} \Big| \frac{D_{ij}}{\overline{D}_i}
@@ -21,6 +21,12 @@ def self_similarity(*, samples=1024):
 
     Args:
       samples: positions, the same of both, drawn with `key` at every call; None for all.
+
+    Returns:
+      A `Loss`. Its target is the features [h, w, c]; `score` takes features [h, w, c] of that size.
+
+    Raises:
+      ValueError: for `samples` below 1.
 
     Differs from the code: 1e-6 is added to the means of rows, which are 0 where all positions are alike,
     and where all channels of a position are 0 it is at distance 1/2 from those where they are not.

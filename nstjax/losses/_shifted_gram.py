@@ -1,12 +1,15 @@
 """Gram matrices of features with themselves some way off."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import matmul
 from nstjax.ops.moments import inverse_area
 
 
-def shifted_gram(*, shifts=(4, 8, 16)):
+def shifted_gram(*, shifts: Sequence[int] = (4, 8, 16)) -> Loss:
     r"""Squared distance between Gram matrices of features and their shifted selves.
 
     .. math:: \frac{1}{|D|} \sum_{\delta \in D} \frac12 (E_\delta^x + E_\delta^y), \quad
@@ -14,13 +17,19 @@ def shifted_gram(*, shifts=(4, 8, 16)):
               G^\delta = \frac{1}{N_\delta} \sum_p F_p^T F_{p + \delta}
 
     x shifts along rows, y along columns; N_delta is the number of positions in the overlap of a map and
-    its shifted self, each picture's own. Captures what lies how far apart, such as the period of a
-    pattern, where `gram` sees only what lies together.
+    its shifted self, each picture's own. Captures at which distance features
+    occur together, such as the period of a pattern; `gram` sees only one position at a time.
 
     Args:
       shifts: distances in positions of the tap, above 0. Where a picture is no larger than a shift along
         an axis its Gram matrix there is 0. The paper takes powers of two, up to 64 at conv1_1 and half
         as far after each pooling.
+
+    Returns:
+      A `Loss`. Its target is matrices [2 |D|, c, c]; `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for no `shifts`, and for one below 1.
 
     Differs from the paper: it divides the sums by 4 C^2 N^2; here they are means as in `gram`.
 
@@ -56,7 +65,7 @@ def _shifted(x, where, shift, axis):
         overlap = _cut(where, 0, shift, axis) * _cut(where, shift, shift, axis)
         near = near * overlap[..., None]
     near, positions = (x.reshape(-1, x.shape[-1]) for x in (near, far))
-    return jnp.matmul(near.T, positions, precision="highest") * inverse_area(far, overlap)
+    return matmul(near.T, positions) * inverse_area(far, overlap)
 
 
 def _cut(x, start, shift, axis):

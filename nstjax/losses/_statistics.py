@@ -11,7 +11,7 @@ from nstjax.ops.moments import covariance_matrix, masked_mean, raw_moments
 from nstjax.ops.samples import as_samples, check_counts, draw
 
 
-def covariance():
+def covariance() -> Loss:
     r"""Squared distance between covariance matrices: the centred Gram loss.
 
     .. math:: \frac{1}{C^2} \sum_{ij} (\Sigma_{ij} - \Sigma'_{ij})^2, \quad
@@ -19,6 +19,10 @@ def covariance():
 
     Each matrix is divided by its own number of positions; a mean over the C^2 entries. Adding a constant
     to a channel changes nothing.
+
+    Returns:
+      A `Loss`. Its target is (mean [c], second moment [c, c]); `score` takes features [h, w, c] of any
+      size.
 
     >>> import jax.numpy as jnp
     >>> loss, x = covariance(), jnp.ones((4, 4, 3))
@@ -28,7 +32,7 @@ def covariance():
     return _distance(covariance_matrix)
 
 
-def correlation(*, eps=1e-5):
+def correlation(*, eps: float = 1e-5) -> Loss:
     r"""Squared distance between correlation matrices.
 
     .. math:: \frac{1}{C^2} \sum_{ij} (R_{ij} - R'_{ij})^2, \quad
@@ -40,6 +44,10 @@ def correlation(*, eps=1e-5):
     Args:
       eps: added to the variances.
 
+    Returns:
+      A `Loss`. Its target is (mean [c], second moment [c, c]); `score` takes features [h, w, c] of any
+      size.
+
     >>> import jax.numpy as jnp
     >>> loss, x = correlation(), jnp.arange(12.0).reshape(2, 2, 3) ** 2
     >>> float(loss.score(x, loss.target(5 * x + 1))) < 1e-9
@@ -49,12 +57,12 @@ def correlation(*, eps=1e-5):
     def normalised(moments):
         matrix = covariance_matrix(moments)
         scale = 1 / jnp.sqrt(_variance(matrix) + eps)
-        return matrix * scale[:, None] * scale
+        return matrix * scale[:, None] * scale[None]
 
     return _distance(normalised)
 
 
-# What published code computes, as a multiple of the mean over channels.
+# Published losses as multiples of the mean over channels.
 MEAN_STD_CONVENTIONS = {
     # sum over channels: Huang & Belongie 2017, paper and code
     "adain": lambda c: c,
@@ -63,7 +71,7 @@ MEAN_STD_CONVENTIONS = {
 }
 
 
-def mean_std(*, convention="neural_style_mmd", eps=1e-6):
+def mean_std(*, convention: str = "neural_style_mmd", eps: float = 1e-6) -> Loss:
     r"""Squared distance between means and standard deviations of channels.
 
     .. math:: \frac{s(C)}{C} \sum_c (\mu_c - \mu'_c)^2 + (\sigma_c - \sigma'_c)^2, \quad
@@ -74,6 +82,12 @@ def mean_std(*, convention="neural_style_mmd", eps=1e-6):
     Args:
       convention: one of `MEAN_STD_CONVENTIONS`, which states s.
       eps: added to the variances; 1e-6 in the loss of AdaIN-style.
+
+    Returns:
+      A `Loss`. Its target is (mean [c], mean square [c]); `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for an unknown `convention`.
 
     References:
       Huang & Belongie 2017, eq. 13, https://arxiv.org/abs/1703.06868
@@ -90,7 +104,7 @@ def mean_std(*, convention="neural_style_mmd", eps=1e-6):
 
     def target(x, *, where=None):
         mean = masked_mean(x, where)
-        return mean, masked_mean(jnp.square(x - mean), where) + jnp.square(mean)
+        return mean, masked_mean(jnp.square(x - mean[None, None]), where) + jnp.square(mean)
 
     def score(x, target_moments, *, where=None, key=None):
         (mean, std), (mean_, std_) = (_mean_std(m, eps) for m in (target(x, where=where), target_moments))
@@ -100,7 +114,7 @@ def mean_std(*, convention="neural_style_mmd", eps=1e-6):
     return Loss(target=target, score=score)
 
 
-def moments_l1(*, samples=1024):
+def moments_l1(*, samples: int | None = 1024) -> Loss:
     r"""Absolute difference of means and of covariances, the moment loss of STROTSS.
 
     .. math:: \frac1C \sum_c |\mu_c - \mu'_c| + \frac{1}{C^2} \sum_{ij} |\Sigma_{ij} - \Sigma'_{ij}|
@@ -109,6 +123,13 @@ def moments_l1(*, samples=1024):
 
     Args:
       samples: positions of the picture, drawn with `key` at every call; None for all.
+
+    Returns:
+      A `Loss`. Its target is (mean [c], second moment [c, c]); `score` takes features [h, w, c] of any
+      size.
+
+    Raises:
+      ValueError: for `samples` below 1.
 
     Differs from the code: the style's moments are those of all its positions, not of 5000.
 

@@ -6,12 +6,15 @@ from nstjax.losses._base import Loss
 from nstjax.ops.moments import inverse_area
 
 
-def tv_anisotropic():
+def tv_anisotropic() -> Loss:
     r"""Sum of squared differences of neighbours.
 
     .. math:: \sum (x_{y,x+1} - x_{y,x})^2 + \sum (x_{y+1,x} - x_{y,x})^2
 
     A sum over all pairs of neighbours and over channels, not divided by anything.
+
+    Returns:
+      A `Loss`. Its target is empty; `score` takes pictures [h, w, c] of any size.
 
     >>> import jax.numpy as jnp
     >>> loss, ramp = tv_anisotropic(), jnp.tile(jnp.arange(4.0)[None, :, None], (4, 1, 1))
@@ -27,7 +30,7 @@ def tv_anisotropic():
     return Loss(target=_nothing, score=score)
 
 
-def tv_isotropic(*, beta=2.0):
+def tv_isotropic(*, beta: float = 2.0) -> Loss:
     r"""Sum of gradient magnitudes to a power.
 
     .. math:: \sum ((x_{y,x+1} - x_{y,x})^2 + (x_{y+1,x} - x_{y,x})^2)^{\beta / 2}
@@ -37,6 +40,9 @@ def tv_isotropic(*, beta=2.0):
 
     Args:
       beta: 2 in pystiche, 2.5 in titu1994/Neural-Style-Transfer (written there as a power of 1.25).
+
+    Returns:
+      A `Loss`. Its target is empty; `score` takes pictures [h, w, c] of any size.
 
     References:
       Mahendran & Vedaldi 2015, eq. 3, https://arxiv.org/abs/1412.0035
@@ -56,7 +62,7 @@ def tv_isotropic(*, beta=2.0):
     return Loss(target=_nothing, score=score)
 
 
-def tv_corner(*, pixel_range=255.0):
+def tv_corner(*, pixel_range: float = 255.0) -> Loss:
     r"""The objective whose gradient the Torch7 programs add: half of `tv_isotropic` at beta 2.
 
     .. math:: \frac12 r^2 \sum (x_{y,x+1} - x_{y,x})^2 + (x_{y+1,x} - x_{y,x})^2
@@ -67,8 +73,14 @@ def tv_corner(*, pixel_range=255.0):
       pixel_range: r, the range of a pixel in those units: 255, or 256 for neural-style and
         deep-photo-styletransfer.
 
+    Returns:
+      A `Loss`. Its target is empty; `score` takes pictures [h, w, c] of any size.
+
     Differs from the code: jcjohnson/neural-style and its relatives add the gradient and leave the value
     out of the reported loss; here both agree.
+
+    References:
+      jcjohnson/neural-style, https://github.com/jcjohnson/neural-style
 
     >>> import jax.numpy as jnp
     >>> loss = tv_corner(pixel_range=1.0)
@@ -84,7 +96,7 @@ def tv_corner(*, pixel_range=255.0):
     return Loss(target=_nothing, score=score)
 
 
-def tv_nine_point():
+def tv_nine_point() -> Loss:
     r"""Mean squared differences along both axes and both diagonals.
 
     .. math:: 2 \left(\tfrac13 \overline{d_x^2} + \tfrac13 \overline{d_y^2} +
@@ -94,8 +106,11 @@ def tv_nine_point():
     (H+1) x (W+1) corners along the diagonals, and over channels. The size of the picture does not
     change the scale.
 
+    Returns:
+      A `Loss`. Its target is empty; `score` takes pictures [h, w, c] of any size.
+
     References:
-      crowsonkb/style-transfer-pytorch
+      crowsonkb/style-transfer-pytorch, https://github.com/crowsonkb/style-transfer-pytorch
 
     >>> import jax.numpy as jnp
     >>> loss, ramp = tv_nine_point(), jnp.tile(jnp.arange(4.0)[None, :, None], (4, 1, 1))
@@ -151,5 +166,5 @@ def _masked(square, where, reach):
 
 
 def _per_area(x, where):
-    """What turns a masked sum into one over the whole picture: positions / area, 0 if empty."""
+    """The factor from a masked sum to one over the whole picture: positions / area, 0 if empty."""
     return x.shape[0] * x.shape[1] * inverse_area(x, where)

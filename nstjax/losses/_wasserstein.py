@@ -1,11 +1,10 @@
 """Transport of features along lines: each channel by itself, or random directions."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss
+from nstjax.ops.arithmetic import matmul
 from nstjax.ops.samples import (
     Samples,
     as_samples,
@@ -17,7 +16,7 @@ from nstjax.ops.samples import (
 )
 
 
-def histogram():
+def histogram() -> Loss:
     r"""Squared distance of sorted features, channel by channel: the histogram loss, without bins.
 
     .. math:: \frac1C \sum_c \frac1N \sum_i (F_{(i) c} - Q_c(\tfrac{i - 1/2}{N}))^2
@@ -26,6 +25,10 @@ def histogram():
     channel of the style, so that their numbers of positions may differ. A mean over positions and
     channels: the squared 1-D Wasserstein distance of each channel. Values that are equal are ranked in a
     random order drawn from `key`: zeros after a ReLU would otherwise be told apart by where they lie.
+
+    Returns:
+      A `Loss`. Its target is `Quantiles`, values [n, c] and shares [n, c] or None; `score` takes features
+      [h, w, c] of any size.
 
     Differs from the paper: Risser et al. match histograms of 256 bins and read the distance to the
     matched features, which is the same but for the width of the bins.
@@ -47,7 +50,7 @@ def histogram():
     return Loss(target=quantiles, score=score, blend=pool_quantiles)
 
 
-def sliced_wasserstein(*, directions=None):
+def sliced_wasserstein(*, directions: int | None = None) -> Loss:
     r"""Squared distance of sorted projections onto random directions.
 
     .. math:: \frac1{|V|} \sum_{v \in V} \frac1N \sum_i ((F v)_{(i)} - Q_v(\tfrac{i - 1/2}{N}))^2
@@ -58,6 +61,13 @@ def sliced_wasserstein(*, directions=None):
 
     Args:
       directions: how many; by default as many as there are channels, as the authors' code has it.
+
+    Returns:
+      A `Loss`. Its target is `Samples`, values [n, c] and weights [n] or None; `score` takes features
+      [h, w, c] of any size.
+
+    Raises:
+      ValueError: for `directions` below 1.
 
     References:
       Heitz et al. 2021, https://arxiv.org/abs/2006.07229
@@ -73,10 +83,9 @@ def sliced_wasserstein(*, directions=None):
     def score(x, target, *, where=None, key=None):
         key = jax.random.key(0) if key is None else key
         lines = jax.random.normal(key, (x.shape[-1], directions or x.shape[-1]), x.dtype)
-        lines = lines / jnp.linalg.norm(lines, axis=0)
-        project = functools.partial(jnp.matmul, precision="highest")
+        lines = lines / jnp.linalg.norm(lines, axis=0, keepdims=True)
         sample, style = (
-            Samples(project(p.values, lines), p.weights) for p in (as_samples(x, where=where), target)
+            Samples(matmul(p.values, lines), p.weights) for p in (as_samples(x, where=where), target)
         )
         return _mean_transport(sample, sorted_channels(style))
 

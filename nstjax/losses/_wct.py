@@ -7,7 +7,7 @@ from nstjax.losses._feature import feature
 from nstjax.transforms._wct import CONVENTIONS, wct
 
 
-def wct_distance(*, convention="universal_style_transfer", iterations=None):
+def wct_distance(*, convention: str = "universal_style_transfer", iterations: int | None = None) -> Loss:
     r"""Mean squared difference of features and themselves, whitened and coloured.
 
     .. math:: \frac1{NC} \sum_{pc} (F_{pc} - W(F)_{pc})^2, \quad
@@ -23,6 +23,13 @@ def wct_distance(*, convention="universal_style_transfer", iterations=None):
     Args:
       convention: one of `CONVENTIONS` of `nstjax.transforms.wct`, the arguments of the transform.
       iterations: of Newton-Schulz, for accelerators; by default roots are exact.
+
+    Returns:
+      A `Loss`. Its target is that of the transform: whether there is a style [], mean [c], root [c, c];
+      `score` takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for an unknown `convention`, and for `iterations` below 1.
 
     References:
       Li et al. 2017, https://arxiv.org/abs/1705.08086 (the transform).

@@ -1,13 +1,16 @@
 """3 x 3 convolutions, their borders, and 2 x 2 pooling."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nstjax.ops.arithmetic import safe_sqrt
 
-def pad(x, mode):
+
+def pad(x: jax.Array, mode: str) -> jax.Array:
     """Features [..., h, w, c] with a border of one position: [..., h + 2, w + 2, c]."""
     rows, columns = ("edge" if n == 1 else mode for n in x.shape[-3:-1])
     batch = [(0, 0)] * (x.ndim - 3)
@@ -16,15 +19,24 @@ def pad(x, mode):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv3x3(x, kernel, border):
-    """Convolution of [..., h, w, c] with [3, 3, c, k] after a border of zeros: [..., h', w', k].
+def conv3x3(x: jax.Array, kernel: jax.Array, border: int) -> jax.Array:
+    """Convolution with a 3 x 3 kernel after a border of zeros.
 
     The derivative is that of the convolution, with the input's cotangent written as a plain convolution
     with the flipped kernel: inside a compiled loop on a CPU, XLA runs the transposed convolution that
-    it would otherwise derive several times slower (`experiments/bench.py` measures it).
+    it would otherwise derive several times slower (`python -m benchmarks`, derived transpose).
+
+    Args:
+      x: [..., h, w, c].
+      kernel: [3, 3, c, k].
+      border: how many positions of zeros on every side, 0 to 2.
+
+    Returns:
+      [..., h + 2 border - 2, w + 2 border - 2, k].
     """
     plain = functools.partial(_convolution, border=(border, border))
     few_in, few_out = (channels <= _FEW for channels in kernel.shape[2:])
+    on_cpu: Callable
     if few_in or few_out:
         on_cpu = functools.partial(_of_few_channels if few_in else _to_few_channels, border=border)
     elif border == 0:
@@ -34,8 +46,8 @@ def conv3x3(x, kernel, border):
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=plain)
 
 
-# As many channels as a picture has take XLA on a CPU up to 30 times as long as the products of matrices
-# below, which count 9 * _FEW channels.
+# With at most 4 input or output channels, XLA's CPU convolution is up to 30 times slower than the matrix
+# product below, which has 9 * _FEW channels.
 _FEW = 4
 
 
@@ -47,7 +59,7 @@ def _convolution(x, kernel, border):
 
 
 def _without_border(x, kernel):
-    """With a border of rows all the same, and what they give cut: XLA on a CPU has a faster way for that."""
+    """The convolution with a border of rows, cut: XLA on a CPU has a faster algorithm for it."""
     y = _convolution(x, kernel, (1, 0))
     return lax.slice_in_dim(y, 1, y.shape[-3] - 1, axis=y.ndim - 3)
 
@@ -60,7 +72,7 @@ def _of_few_channels(x, kernel, border):
 
 
 def _to_few_channels(x, kernel, border):
-    """Every position times all taps of the kernel, and what neighbours get of it added up."""
+    """Every position times all taps of the kernel, then the sum over neighbours."""
     taps = kernel.transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
     parts = jnp.split(_bordered(x, border) @ taps, 9, -1)
     return sum(_shifted(part, *at) for part, at in zip(parts, _TAPS_3X3, strict=True))
@@ -92,7 +104,7 @@ def _conv3x3_backward(border, residuals, g):
 conv3x3.defvjp(_conv3x3_forward, _conv3x3_backward)
 
 
-def pool(x, kind):
+def pool(x: jax.Array, kind: str) -> jax.Array:
     """2 x 2 pooling with stride 2 of [..., h, w, c]: [..., max(h // 2, 1), max(w // 2, 1), c]."""
     for axis in (-3, -2):
         n = x.shape[axis]
@@ -103,6 +115,4 @@ def pool(x, kind):
         return jnp.max(windows, (-4, -2))
     if kind == "average":
         return jnp.mean(windows, (-4, -2))
-    square = jnp.sum(jnp.square(windows), (-4, -2))
-    dead = square == 0
-    return jnp.where(dead, 0.0, jnp.sqrt(jnp.where(dead, 1.0, square)))
+    return safe_sqrt(jnp.sum(jnp.square(windows), (-4, -2)))

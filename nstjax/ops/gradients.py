@@ -11,7 +11,7 @@ NORMS = {"l1": lambda g: jnp.sum(jnp.abs(g)), "l2": lambda g: jnp.sqrt(jnp.sum(j
 
 
 class Control(NamedTuple):
-    """What happens to the gradient of a weighted score with respect to its features; not to its value.
+    """How the gradient of a weighted score with respect to its features is limited; its value is kept.
 
     Attributes:
       limit: the gradient's L2 norm is cut to this; 0 for no limit. Risser et al. limit every term so.
@@ -20,7 +20,7 @@ class Control(NamedTuple):
 
     References:
       Risser et al. 2017, sec. 4.4, https://arxiv.org/abs/1701.08893
-      jcjohnson/neural-style, `normalize_gradients`
+      jcjohnson/neural-style, `normalize_gradients`, https://github.com/jcjohnson/neural-style
     """
 
     limit: float = 0.0
@@ -30,13 +30,16 @@ class Control(NamedTuple):
 FREE = Control()
 
 
-def controlled(x, control, weight):
-    """Features x as they are, whose gradient will be controlled.
+def controlled(x: jax.Array, control: Control, weight: jax.Array | float) -> jax.Array:
+    """Features x themselves; their gradient is controlled.
 
     Args:
       x: any array.
       control: a `Control`.
-      weight: scalar, what the score of x is multiplied by.
+      weight: scalar, the weight of the score of x.
+
+    Returns:
+      x.
     """
     if control.normalise:
         x = _normalised(control.normalise, x, weight)

@@ -1,31 +1,32 @@
-"""Means under soft masks, Gram matrices and moments: what losses and transforms measure features with."""
+"""Means under soft masks, Gram matrices and moments of features."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from nstjax.ops.arithmetic import matmul, safe_divide
 
-def average(targets, weights):
+
+def average(targets: Sequence[Any], weights: Sequence[float]) -> Any:
     """The weighted sum of pytrees whose leaves have one shape."""
     return jax.tree.map(lambda *leaves: sum(w * x for w, x in zip(weights, leaves, strict=True)), *targets)
 
 
-def area(x, where):
+def area(x: jax.Array, where: jax.Array | None) -> jax.Array | float:
     """Number of positions of features [h, w, c] under a mask: a float, h * w without one."""
     return float(x.shape[0] * x.shape[1]) if where is None else jnp.sum(where)
 
 
-def inverse_area(x, where):
+def inverse_area(x: jax.Array, where: jax.Array | None) -> jax.Array | float:
     """1 / area, and 0 for an empty mask."""
     n = area(x, where)
-    if where is None:
-        return 1.0 / n
-    return jnp.where(n > 0, 1.0 / jnp.where(n > 0, n, 1.0), 0.0)
+    return 1.0 / n if where is None else safe_divide(1.0, n)
 
 
-def masked_mean(x, where=None):
+def masked_mean(x: jax.Array, where: jax.Array | None = None) -> jax.Array:
     """Mean of values [h, w, ...] over the positions of a soft mask [h, w]; 0 under an empty mask."""
     if where is None:
         return jnp.mean(x, axis=(0, 1))
@@ -33,7 +34,7 @@ def masked_mean(x, where=None):
     return jnp.sum(weights * x, axis=(0, 1)) * inverse_area(x, where)
 
 
-def gram_matrix(x, *, where=None):
+def gram_matrix(x: jax.Array, *, where: jax.Array | None = None) -> jax.Array:
     """Channel co-activations [c, c] of features [h, w, c], divided by the number of positions.
 
     With a soft mask [h, w], positions are weighted and divided by the mask's sum; under an empty mask
@@ -47,7 +48,7 @@ def gram_matrix(x, *, where=None):
 @jax.custom_jvp
 def _products(x, weights):
     """Sum [c, c] over positions of the outer products of x [n, c] with itself, weighted by [n, 1]."""
-    return _dot(x if weights is None else x * weights, x)
+    return matmul((x if weights is None else x * weights).T, x)
 
 
 @functools.partial(_products.defjvp, symbolic_zeros=True)
@@ -55,42 +56,38 @@ def _products_tangent(primals, tangents):
     # Both factors are one array: half of the derivative gives the other half, transposed.
     (x, weights), (dx, dweights) = primals, tangents
     left, product = x if weights is None else x * weights, _products(x, weights)
-    half = jnp.zeros_like(product) if _is_zero(dx) else _dot(left, dx)
+    half = jnp.zeros_like(product) if _is_zero(dx) else matmul(left.T, dx)
     tangent = half + half.T
-    return product, tangent if _is_zero(dweights) else tangent + _dot(x * dweights, x)
+    return product, tangent if _is_zero(dweights) else tangent + matmul((x * dweights).T, x)
 
 
 def _is_zero(tangent):
     return tangent is None or isinstance(tangent, jax.custom_derivatives.SymbolicZero)
 
 
-def _dot(a, b):
-    return jnp.matmul(a.T, b, precision="highest")
-
-
-def raw_moments(x, *, where=None):
+def raw_moments(x: jax.Array, *, where: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
     """Mean [c] and second moment [c, c] of features [h, w, c] over the positions of a soft mask [h, w].
 
     The covariance is computed of centred features and the product of the means added: the difference of
     two raw sums would lose it in float32.
     """
     mean = masked_mean(x, where)
-    return mean, gram_matrix(x - mean, where=where) + jnp.outer(mean, mean)
+    return mean, gram_matrix(x - mean[None, None], where=where) + jnp.outer(mean, mean)
 
 
-def covariance_matrix(moments):
+def covariance_matrix(moments: tuple[jax.Array, jax.Array]) -> jax.Array:
     """The covariance [c, c] that belongs to raw moments."""
     mean, second = moments
     return second - jnp.outer(mean, mean)
 
 
 class Moments(NamedTuple):
-    """What is known of the features of a picture, or of a part of one; a pytree.
+    """Moments of the features of a picture, or of a tile; a pytree.
 
     Attributes:
       n: the number of positions, or the sum of the mask.
       mean: [c].
-      spread: the covariance [c, c], or variances [c], divided by n; None where nobody asks.
+      spread: the covariance [c, c], or variances [c], divided by n; None if unused.
       least, most: of all channels together, or None.
     """
 
@@ -101,10 +98,10 @@ class Moments(NamedTuple):
     most: Any = None
 
 
-def merge(a, b):
-    """The `Moments` of two parts of a picture together (Chan, Golub & LeVeque 1983)."""
+def merge(a: Moments, b: Moments) -> Moments:
+    """The `Moments` of two tiles together (Chan, Golub & LeVeque 1983)."""
     n = a.n + b.n
-    share, apart = b.n / jnp.where(n > 0, n, 1.0), b.mean - a.mean
+    share, apart = safe_divide(b.n, n), b.mean - a.mean
     spread = a.spread
     if spread is not None:
         between = jnp.outer(apart, apart) if spread.ndim == 2 else jnp.square(apart)

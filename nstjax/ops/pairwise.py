@@ -3,16 +3,29 @@
 A matrix of pairs of 16384 positions would take 1 GB, and a gradient several of them.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+
+from nstjax.ops.arithmetic import matmul
 
 ENTRIES = 2**22  # of a block: 16 MB
 
 
-def by_rows(f, columns, *arrays):
+def by_rows(f: Callable, columns: int, *arrays: jax.Array) -> Any:
     """f(row, ...) of every row of arrays [n, ...], stacked, in blocks of about ENTRIES / columns rows.
 
-    A block is computed again for the gradient, so what f compares its row with costs no memory.
+    The gradient computes a block again, so that the products of a row with all others cost no memory.
+
+    Args:
+      f: f(row, ...) -> pytree, of one row of each array.
+      columns: how many entries f computes for a row.
+      arrays: each [n, ...].
+
+    Returns:
+      The pytree of f, with an axis [n, ...] in front.
     """
     block = min(len(arrays[0]), max(1, ENTRIES // columns))
     # A loop needs no barriers against common subexpressions, which crash jaxlib 0.10.2 on a CPU.
@@ -20,13 +33,13 @@ def by_rows(f, columns, *arrays):
     return jax.lax.map(again, arrays, batch_size=block)
 
 
-def squared_distances(row, points):
-    """Squared Euclidean distances [m] of a row [c] from points [m, c]; rounding makes none negative."""
-    products = jnp.matmul(row, points.T, precision="highest")
-    return jnp.maximum(jnp.sum(row * row) + jnp.sum(points * points, -1) - 2 * products, 0.0)
+def squared_distances(row: jax.Array, samples: jax.Array) -> jax.Array:
+    """Squared Euclidean distances [m] of a row [c] from samples [m, c]; rounding makes none negative."""
+    products = matmul(row, samples.T)
+    return jnp.maximum(jnp.sum(row * row) + jnp.sum(samples * samples, -1) - 2 * products, 0.0)
 
 
-def unit(x):
+def unit(x: jax.Array) -> jax.Array:
     """Rows [..., c] divided by their lengths; one shorter than 1e-8 has no direction, and becomes 0.
 
     Half the squared distance of two of them is 1 - cos, 0 between two without a direction, and 1/2
@@ -37,19 +50,27 @@ def unit(x):
     return jnp.where(short, 0.0, x / jnp.sqrt(jnp.where(short, 1.0, square)))
 
 
-def nearest(x, points, weights, distances):
-    """Index [n] of the point that is nearest to each row; it has no gradient.
+def nearest(
+    x: jax.Array,
+    samples: jax.Array,
+    weights: jax.Array | None,
+    distances: Callable[[jax.Array, jax.Array], jax.Array],
+) -> jax.Array:
+    """The index of the sample nearest to each row, without a gradient.
 
     Args:
       x: [n, c].
-      points: [m, c].
-      weights: [m], or None; a point of weight 0 is nobody's nearest, unless all are.
-      distances: f(row [c], points) -> [m].
+      samples: [m, c].
+      weights: [m], or None; a sample of weight 0 is nobody's nearest, unless all are.
+      distances: f(row [c], samples) -> [m].
+
+    Returns:
+      Indices [n] of samples.
     """
-    x, points = jax.lax.stop_gradient((x, points))
+    x, samples = jax.lax.stop_gradient((x, samples))
 
     def row(a):
-        d = distances(a, points)
+        d = distances(a, samples)
         return jnp.argmin(d if weights is None else jnp.where(weights > 0, d, jnp.inf))
 
-    return by_rows(row, len(points), x)
+    return by_rows(row, len(samples), x)

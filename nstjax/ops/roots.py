@@ -5,11 +5,13 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from nstjax.ops.arithmetic import matmul, safe_divide
+
 _ROUNDING = 10  # in units of the dtype's epsilon; eigenvalues of a [512, 512] matrix are off by 3
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def root(a, cut=0.0):
+def root(a: jax.Array, cut: float = 0.0) -> jax.Array:
     r"""The square root of a symmetric matrix [c, c], by its eigenvalues.
 
     .. math:: A^{1/2} = V \Lambda^{1/2} V^T
@@ -23,18 +25,18 @@ def root(a, cut=0.0):
     [2.0, 3.0, 0.0]
     """
     _, roots, vectors = _spectrum(a, cut)
-    return _dot(vectors * roots, vectors.T)
+    return matmul(vectors * roots[None], vectors.T)
 
 
 @root.defjvp
 def _root_tangent(cut, primals, tangents):
     kept, roots, vectors = _spectrum(primals[0], cut)
-    slopes = _inverse(kept[:, None] | kept, roots[:, None] + roots)
-    return _dot(vectors * roots, vectors.T), _rotated(slopes, tangents[0], vectors)
+    slopes = safe_divide(1, roots[:, None] + roots[None], where=kept[:, None] | kept[None])
+    return matmul(vectors * roots[None], vectors.T), _rotated(slopes, tangents[0], vectors)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def inverse_root(a, cut=0.0):
+def inverse_root(a: jax.Array, cut: float = 0.0) -> jax.Array:
     r"""The inverse square root of a symmetric matrix [c, c], by its eigenvalues.
 
     .. math:: A^{-1/2} = V \Lambda^{-1/2} V^T
@@ -46,19 +48,23 @@ def inverse_root(a, cut=0.0):
     [0.5, 0.25, 0.0]
     """
     kept, roots, vectors = _spectrum(a, cut)
-    return _dot(vectors * _inverse(kept, roots), vectors.T)
+    return matmul(vectors * safe_divide(1, roots, where=kept)[None], vectors.T)
 
 
 @inverse_root.defjvp
 def _inverse_root_tangent(cut, primals, tangents):
     kept, roots, vectors = _spectrum(primals[0], cut)
-    inverse = _inverse(kept, roots)
-    both = -inverse[:, None] * inverse * _inverse(kept[:, None] & kept, roots[:, None] + roots)
-    one = jnp.where(kept[:, None] ^ kept, (inverse[:, None] + inverse) ** 3, 0.0)
-    return _dot(vectors * inverse, vectors.T), _rotated(both + one, tangents[0], vectors)
+    inverse = safe_divide(1, roots, where=kept)
+    both = (
+        -inverse[:, None]
+        * inverse[None]
+        * safe_divide(1, roots[:, None] + roots[None], where=kept[:, None] & kept[None])
+    )
+    one = jnp.where(kept[:, None] ^ kept[None], (inverse[:, None] + inverse[None]) ** 3, 0.0)
+    return matmul(vectors * inverse[None], vectors.T), _rotated(both + one, tangents[0], vectors)
 
 
-def newton_schulz(a, iterations):
+def newton_schulz(a: jax.Array, iterations: int) -> tuple[jax.Array, jax.Array]:
     r"""The square root of a symmetric matrix [c, c] and its inverse, by products alone.
 
     .. math:: T = \tfrac12 (3 I - Z Y), \quad Y \leftarrow Y T, \quad Z \leftarrow T Z
@@ -88,8 +94,8 @@ def newton_schulz(a, iterations):
 
     def step(_, pair):
         y, z = pair
-        t = 1.5 * eye - 0.5 * _dot(z, y)
-        return _dot(y, t), _dot(t, z)
+        t = 1.5 * eye - 0.5 * matmul(z, y)
+        return matmul(y, t), matmul(t, z)
 
     y, z = jax.lax.fori_loop(0, iterations, step, (a / norm, eye))
     return y * jnp.sqrt(norm), z / jnp.sqrt(norm)
@@ -103,14 +109,6 @@ def _spectrum(a, cut):
     return kept, jnp.where(kept, jnp.sqrt(jnp.where(kept, values, 1.0)), 0.0), vectors
 
 
-def _inverse(kept, x):
-    return jnp.where(kept, 1 / jnp.where(kept, x, 1.0), 0.0)
-
-
 def _rotated(slopes, tangent, vectors):
     """The tangent with its entries between eigenvectors multiplied by slopes."""
-    return _dot(_dot(vectors, slopes * _dot(_dot(vectors.T, tangent), vectors)), vectors.T)
-
-
-def _dot(a, b):
-    return jnp.matmul(a, b, precision="highest")
+    return matmul(matmul(vectors, slopes * matmul(matmul(vectors.T, tangent), vectors)), vectors.T)

@@ -1,10 +1,13 @@
 """Features as weighted samples, and how samples on a line are matched by rank."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from nstjax.ops.arithmetic import safe_divide
 
 
 class Samples(NamedTuple):
@@ -19,32 +22,39 @@ class Samples(NamedTuple):
     weights: jax.Array | None
 
 
-def as_samples(x, *, where=None):
+def as_samples(x: jax.Array, *, where: jax.Array | None = None) -> Samples:
     """The positions of features [h, w, c] as `Samples`, weighted by a soft mask [h, w]."""
     weights = None if where is None else jnp.asarray(where, x.dtype).reshape(-1)
     return Samples(jnp.asarray(x).reshape(-1, x.shape[-1]), weights)
 
 
-def pool(samples, weights):
+def pool(samples: Sequence[Samples], weights: Sequence[float]) -> Samples:
     """The mixture of several `Samples`, each a share of the whole: the `blend` of losses on samples."""
     shares = [share * normalised(sample) for sample, share in zip(samples, weights, strict=True)]
     return Samples(jnp.concatenate([sample.values for sample in samples]), jnp.concatenate(shares))
 
 
-def normalised(sample):
+def normalised(sample: Samples) -> jax.Array:
     """Weights [n] of `Samples` that sum to 1, or to 0 where all are 0."""
     n = len(sample.values)
     if sample.weights is None:
         return jnp.full(n, 1 / n, sample.values.dtype)
-    total = jnp.sum(sample.weights)
-    return sample.weights / jnp.where(total > 0, total, 1.0)
+    return safe_divide(sample.weights, jnp.sum(sample.weights))
 
 
-def draw(sample, count, key):
-    """`count` of the samples, drawn with `key` and without replacement; None for all.
+def draw(sample: Samples, count: int | None, key: jax.Array | None) -> Samples:
+    """Some of the samples, drawn without replacement.
 
-    Weighted samples are drawn in proportion to their weights and weigh the same then; those of weight 0
-    come last and still weigh nothing. Without a key the draw is always the same.
+    Weighted samples are drawn in proportion to their weights and weigh the same afterwards; samples of
+    weight 0 come last and still weigh nothing.
+
+    Args:
+      sample: `Samples`, n of them.
+      count: how many to draw; None, or at least n, for all as they are.
+      key: PRNG key; without one the draw is always the same.
+
+    Returns:
+      `Samples`, min(count, n) of them.
     """
     n, weights = len(sample.values), sample.weights
     if count is None or count >= n:
@@ -57,14 +67,14 @@ def draw(sample, count, key):
     return Samples(sample.values[chosen], None if weights is None else jnp.sign(weights[chosen]))
 
 
-def check_counts(**counts):
+def check_counts(**counts: int | None) -> None:
     """Raises ValueError for a number of samples below 1; None stands for all there are."""
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ValueError(f"{name} must be at least 1, or None for all; got {count}")
 
 
-def argsort(x, *, ties=None):
+def argsort(x: jax.Array, *, ties: jax.Array | None = None) -> jax.Array:
     """The indices [n] that sort x [n]; -0 before 0, NaN at the ends.
 
     XLA sorts floats and pairs on a CPU several times slower than integers: bits of a float32 that order as
@@ -99,12 +109,12 @@ class Quantiles(NamedTuple):
     ends: jax.Array | None
 
 
-def quantiles(x, *, where=None):
+def quantiles(x: jax.Array, *, where: jax.Array | None = None) -> Quantiles:
     """`Quantiles` of features [h, w, c] under a soft mask [h, w]."""
     return sorted_channels(as_samples(x, where=where))
 
 
-def sorted_channels(sample):
+def sorted_channels(sample: Samples) -> Quantiles:
     """`Quantiles` of `Samples`."""
     if sample.weights is None:
         return Quantiles(jax.vmap(lambda x: x[argsort(x)], 1, 1)(sample.values), None)
@@ -112,13 +122,12 @@ def sorted_channels(sample):
     return _sorted(sample.values, weights)
 
 
-def pool_quantiles(samples, weights):
-    """The mixture of several `Quantiles`, each a share of the whole: the `blend` of what compares them."""
+def pool_quantiles(samples: Sequence[Quantiles], weights: Sequence[float]) -> Quantiles:
+    """The mixture of several `Quantiles`, each a share of the whole: the `blend` of losses on them."""
     shares = [share * _shares(sample) for sample, share in zip(samples, weights, strict=True)]
-    shares = jnp.concatenate(shares)
-    total = jnp.sum(shares, axis=0)
-    shares = shares / jnp.where(total > 0, total, 1.0)
-    return _sorted(jnp.concatenate([sample.values for sample in samples]), shares)
+    joined = jnp.concatenate(shares)
+    joined = safe_divide(joined, jnp.sum(joined, axis=0, keepdims=True))
+    return _sorted(jnp.concatenate([sample.values for sample in samples]), joined)
 
 
 def _sorted(values, shares):
@@ -133,7 +142,14 @@ def _shares(sample):
     return jnp.diff(sample.ends, axis=0, prepend=0)
 
 
-def quantile_match(values, weights, target, ends, *, ties=None):
+def quantile_match(
+    values: jax.Array,
+    weights: jax.Array | None,
+    target: jax.Array,
+    ends: jax.Array | None,
+    *,
+    ties: jax.Array | None = None,
+) -> tuple[jax.Array, jax.Array | float, jax.Array]:
     r"""A sample on a line beside the quantiles of another: the optimal transport between them.
 
     The quantile function Q(u) of the target is the smallest value that a share u of it does not exceed.
@@ -142,16 +158,18 @@ def quantile_match(values, weights, target, ends, *, ties=None):
 
     Args:
       values: [n].
-      weights: [n], or None.
-      target, ends: [m], a channel of `Quantiles`; ends may be None.
+      weights: [n], or None where all weigh the same.
+      target: [m], the values of a channel of `Quantiles`.
+      ends: [m], its ends, or None.
       ties: as of `argsort`.
 
     Returns:
-      (order, share, quantiles), each [n]: the indices that sort the sample, what share of it each value
-      then has (a number, where weights are None), and where it goes.
+      (order, share, quantiles), each [n]: the indices that sort the sample, the share of each sorted
+      value (a number, where weights are None), and the quantile it is transported to.
     """
     n, m = len(values), len(target)
     order = argsort(values, ties=ties)
+    share: jax.Array | float
     if weights is None:
         share = 1 / n
         middle = (jnp.arange(n, dtype=values.dtype) + 0.5) / n

@@ -1,13 +1,15 @@
 """Static checks of shapes, made where a loss or a transform is called."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 
-def check_features(x, where=None):
-    """Raises ValueError for what is not features [h, w, c], or a mask of them that is not [h, w]."""
+def check_features(x: jax.Array, where: jax.Array | None = None) -> None:
+    """Raises ValueError unless x is features [h, w, c], and where a mask [h, w] of them or None."""
     shape = jnp.shape(x)
     if len(shape) != 3:
         raise ValueError(f"features must be [h, w, c]; got {list(shape)} (jax.vmap maps over a batch)")
@@ -15,14 +17,14 @@ def check_features(x, where=None):
         raise ValueError(f"where must be [h, w] = {list(shape[:2])}; got {list(jnp.shape(where))}")
 
 
-def check_target(make, x, target, *, pooled):
+def check_target(make: Callable, x: jax.Array, target: Any, *, pooled: bool) -> None:
     """Raises ValueError for a target that cannot be compared with features x [h, w, c].
 
     Args:
       make: `make(features) -> target`.
       x: the features.
-      target: must have the shapes of `make(x)`.
-      pooled: the target is samples, of any number: only the channels of the first array must agree.
+      target: a pytree with the shapes of `make(x)`.
+      pooled: whether the target is samples, of any number: only the channels of its first array must agree.
     """
     own, given = _shapes_of(make, jnp.shape(x)), _shapes(target)
     if pooled:

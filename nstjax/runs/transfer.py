@@ -146,7 +146,7 @@ def _check_tile(run, key, shape):
     tile, units = run.settings.tile, [level.unit for level in run.order]
     if not tile or max(shape) <= tile:
         return
-    if run.transform.parts is None:
+    if run.transform.tiled is None:
         raise UserError(
             f"{key}: {shape[1]} x {shape[0]} pixels are more than a tile of {tile}, and the transform "
             f"{run.settings.transform} must see all of a picture; give tile 0"

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 
 from nstjax.ops.moments import Moments, area, masked_mean
-from nstjax.transforms._base import by_moments
+from nstjax.transforms._base import Transform, by_moments
 
 
-def adain(*, eps=1e-5):
+def adain(*, eps: float = 1e-5) -> Transform:
     r"""Channels moved and scaled to the means and standard deviations of a style.
 
     .. math:: \frac{\sigma_s}{\sigma_x} (x - \mu_x) + \mu_s, \quad \sigma = \sqrt{\mathrm{var} + \epsilon}
@@ -16,6 +16,10 @@ def adain(*, eps=1e-5):
 
     Args:
       eps: added to the variances of both sides.
+
+    Returns:
+      A `Transform`. A style is (whether there is one [], (mean [c], deviation [c])); `map` takes features
+      [h, w, c] of any size.
 
     Differs from the code: xunhuang1995/AdaIN-style adds eps to the variance of x alone; with it on both
     sides features are unchanged by their own statistics.
@@ -29,15 +33,15 @@ def adain(*, eps=1e-5):
     [1.0, 7.0]
     """
 
-    def gather(x, *, where=None):
+    def accumulate(x, *, where=None):
         mean = masked_mean(x, where)
-        return Moments(area(x, where), mean, masked_mean(jnp.square(x - mean), where))
+        return Moments(area(x, where), mean, masked_mean(jnp.square(x - mean[None, None]), where))
 
     def statistics(moments):
         return moments.mean, jnp.sqrt(moments.spread + eps)
 
-    def move(x, own, style):
-        (mean, std), (mean_, std_) = own, style
-        return (x - mean) * (std_ / std) + mean_
+    def apply(x, content, style):
+        (mean, std), (mean_, std_) = content, style
+        return (x - mean[None, None]) * (std_ / std)[None, None] + mean_[None, None]
 
-    return by_moments(gather, statistics, statistics, move)
+    return by_moments(accumulate, statistics, statistics, apply)

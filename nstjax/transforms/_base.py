@@ -1,4 +1,4 @@
-"""What a transform is."""
+"""The type of a transform, and two ways to build one."""
 
 import dataclasses
 import functools
@@ -8,51 +8,53 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nstjax.ops.arithmetic import safe_divide
 from nstjax.ops.moments import area, average
 from nstjax.ops.shapes import check_features, check_target
 
 
-class Parts(NamedTuple):
-    """How a transform is done part by part, for pictures that are too large for one.
+class Tiled(NamedTuple):
+    """The transform split into a reduction and a map, to process an image in tiles.
 
     Attributes:
-      gather: `gather(x, *, where=None) -> Moments` of a part; those of several are merged
-        (`nstjax.ops.moments.merge`).
-      style: `style(Moments) -> pytree`, what is known of a style.
-      own: `own(Moments) -> pytree`, what is known of the picture that is moved.
-      move: `move(x, own, style) -> [h, w, c]`, the transformed features of a part.
+      accumulate: `accumulate(x, *, where=None) -> Moments` of a tile [h, w, c]; `nstjax.ops.moments.merge`
+        adds those of several.
+      style: `style(Moments) -> pytree`, the statistics of a style.
+      content: `content(Moments) -> pytree`, the statistics of the features to transform.
+      apply: `apply(x, content, style) -> [h, w, c]`, the transformed features of a tile.
     """
 
-    gather: Callable
+    accumulate: Callable
     style: Callable
-    own: Callable
-    move: Callable
+    content: Callable
+    apply: Callable
 
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """Pure functions that give features what is known of a style.
+    """Pure functions that give features the statistics of a style.
 
     Attributes:
       style: `style(features, *, where=None) -> pytree`, run once on a style.
       map: `map(x, style, *, where=None, key=None) -> [h, w, c]`, the transformed features at every
-        position, where only what the mask covers decides about the map.
+        position; only positions under the mask decide about the map.
       blend: `blend(styles, weights) -> style` of several, for weights that sum to 1.
-      parts: the same part by part, or None where a transform must see all of a picture.
+      tiled: the same in tiles, or None for a transform that must see the whole image.
 
     `features` and `x` are `[h, w, c]` float32 and need not be of one size, `where` a soft mask `[h, w]`
     in [0, 1] or None for everywhere, `key` a PRNG key for transforms that draw at random. A style under
     an empty mask has no part in a blend; by itself it leaves features as they are.
 
-    Both functions raise ValueError for features that are not `[h, w, c]` (`jax.vmap` maps over a batch), a
-    mask of another size, and a style of another shape than the features' own; of samples, which may be
-    of any number, with other channels.
+    Raises:
+      ValueError: from both functions, for features that are not `[h, w, c]` (`jax.vmap` maps over a batch),
+        a mask of another size, and a style of another shape than the features' own; of samples, which may
+        be of any number, with other channels.
     """
 
     style: Callable
     map: Callable
     blend: Callable = average
-    parts: Parts | None = None
+    tiled: Tiled | None = None
 
     def __post_init__(self):
         style, map, pooled = self.style, self.map, self.blend is not average
@@ -78,7 +80,7 @@ class Transform:
           x: [h, w, c].
           style: from `style` or `blend`.
           alpha: how far: 0 leaves x as it is, 1 replaces it.
-          where: soft mask [h, w] of what is moved, by its own statistics; the rest stays.
+          where: soft mask [h, w] of the positions to move, by their own statistics; the rest stays.
           key: PRNG key.
 
         Returns:
@@ -87,13 +89,22 @@ class Transform:
         return mixed(x, self.map(x, style, where=where, key=key), alpha, where)
 
 
-def mixed(x, moved, alpha, where):
-    """Features x [h, w, c] and moved ones, of which alpha inside a soft mask [h, w] or None."""
+def mixed(x: jax.Array, moved: jax.Array, alpha: jax.Array | float, where: jax.Array | None) -> jax.Array:
+    """Features and moved ones, mixed.
+
+    Args:
+      x, moved: [h, w, c].
+      alpha: the share of moved ones.
+      where: soft mask [h, w], which alpha is multiplied by, or None.
+
+    Returns:
+      [h, w, c].
+    """
     share = alpha if where is None else alpha * jnp.asarray(where, x.dtype)[..., None]
     return share * moved + (1 - share) * x
 
 
-def by_statistics(statistics, map):
+def by_statistics(statistics: Callable, map: Callable) -> Transform:
     """The `Transform` by statistics of a style that average linearly.
 
     Args:
@@ -105,37 +116,41 @@ def by_statistics(statistics, map):
         x = jnp.asarray(x)
         return _of_present(area(x, where), statistics(x, where=where))
 
-    def of_those_present(x, style, *, where=None, key=None):
+    def map_if_present(x, style, *, where=None, key=None):
         x = jnp.asarray(x)
         return _where_present(x, style, lambda known: map(x, known, where=where, key=key))
 
-    return Transform(style=style, map=of_those_present)
+    return Transform(style=style, map=map_if_present)
 
 
-def by_moments(gather, style, own, move):
-    """The `Transform` by what follows from moments, of a style and of what is moved; see `Parts`."""
+def by_moments(accumulate: Callable, style: Callable, content: Callable, apply: Callable) -> Transform:
+    """The `Transform` by moments of a style and of the content, which may be processed in tiles.
+
+    Args:
+      accumulate, style, content, apply: as of `Tiled`.
+    """
 
     def known(moments):
         return _of_present(moments.n, style(moments))
 
     def moved(x, own, style):
-        return _where_present(x, style, lambda known: move(x, own, known))
+        return _where_present(x, style, lambda known: apply(x, own, known))
 
     return Transform(
-        style=lambda x, *, where=None: known(gather(jnp.asarray(x), where=where)),
-        map=lambda x, style, *, where=None, key=None: moved(x, own(gather(x, where=where)), style),
-        parts=Parts(gather, known, own, moved),
+        style=lambda x, *, where=None: known(accumulate(jnp.asarray(x), where=where)),
+        map=lambda x, style, *, where=None, key=None: moved(x, content(accumulate(x, where=where)), style),
+        tiled=Tiled(accumulate, known, content, moved),
     )
 
 
 def _of_present(n, statistics):
-    """(whether, statistics) of a style that covers n positions, nothing of one that covers none."""
+    """(presence, statistics) of a style over n positions: 1 and the statistics, or zeros for n = 0."""
     present = jnp.asarray(n > 0, jax.tree.leaves(statistics)[0].dtype)
     return present, jax.tree.map(lambda a: present * a, statistics)
 
 
 def _where_present(x, style, map):
-    """Features x mapped by the statistics of a style; as they are, where it covers nothing."""
+    """Features x mapped by the statistics of a style; unchanged for a style over no positions."""
     present, sums = style
-    known = jax.tree.map(lambda a: a / jnp.where(present > 0, present, 1.0), sums)
+    known = jax.tree.map(lambda a: safe_divide(a, present), sums)
     return jnp.where(present > 0, map(known), x)

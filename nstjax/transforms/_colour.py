@@ -1,33 +1,42 @@
 """The colours of one picture in another, and a picture repainted in luminance alone."""
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
+from nstjax.ops.arithmetic import matmul
 from nstjax.ops.moments import covariance_matrix, raw_moments
 from nstjax.ops.roots import inverse_root, root
-from nstjax.transforms._base import by_statistics
+from nstjax.transforms._base import Transform, by_statistics
 
 # Rows: luminance Y, then U and V.
 YUV = ((0.299, 0.587, 0.114), (-0.147, -0.288, 0.436), (0.615, -0.515, -0.1))
 
 
-def to_yuv(image):
+def to_yuv(image: jax.Array) -> jax.Array:
     """Luminance and chroma [H, W, 3] of a picture [H, W, 3]."""
-    return jnp.matmul(image, jnp.asarray(YUV, image.dtype).T, precision="highest")
+    return matmul(image, jnp.asarray(YUV, image.dtype).T)
 
 
-def from_yuv(yuv):
+def from_yuv(yuv: jax.Array) -> jax.Array:
     """The picture [H, W, 3] of luminance and chroma [H, W, 3]: the inverse of `to_yuv`, to rounding."""
-    return jnp.matmul(yuv, jnp.linalg.inv(jnp.asarray(YUV, yuv.dtype)).T, precision="highest")
+    return matmul(yuv, jnp.linalg.inv(jnp.asarray(YUV, yuv.dtype)).T)
 
 
-def luminance():
+def luminance() -> Transform:
     r"""A picture's luminance with the chroma of a reference of its size, clipped to [0, 1].
 
     .. math:: M^{-1} (Y_x, U_r, V_r)
 
     The reference stands for the style: a stylised x keeps the colours of the content r. To match the
     luminance of a style to the content's before, apply `adain(eps=0.0)` to channel 0 of `to_yuv`.
+
+    Returns:
+      A `Transform`. A style is (whether there is one [], chroma [H, W, 2]); `map` takes a picture [H, W, 3]
+      of that size.
+
+    Raises:
+      ValueError: from `style` and `map`, for other than three channels.
 
     Differs from the code: NeuralImageSynthesis has an inverse of M that is off by up to 2.4e-3.
 
@@ -51,7 +60,7 @@ def luminance():
     return by_statistics(statistics, map)
 
 
-def colour(*, method="symmetric", eps=1e-5):
+def colour(*, method: str = "symmetric", eps: float = 1e-5) -> Transform:
     r"""A picture moved to the mean and the covariance of the colours of another, clipped to [0, 1].
 
     .. math:: A (x - \mu_x) + \mu_r, \quad A \Sigma_x A^T = \Sigma_r, \quad
@@ -63,6 +72,14 @@ def colour(*, method="symmetric", eps=1e-5):
     Args:
       method: which A: one of `METHODS`.
       eps: times I, added to the covariance of both sides. Above 0 unless colours fill all of the space.
+
+    Returns:
+      A `Transform`. A style is (whether there is one [], (mean [3], second moment [3, 3])); `map` takes a
+      picture [H, W, 3] of any size.
+
+    Raises:
+      ValueError: for an unknown `method`, and for `eps` that is not at least 0; from `style` and `map`, for
+        other than three channels.
 
     References:
       Gatys et al. 2016, sec. 2, https://arxiv.org/abs/1606.05897; leongatys/NeuralImageSynthesis
@@ -87,7 +104,8 @@ def colour(*, method="symmetric", eps=1e-5):
         ridge = eps * jnp.eye(3, dtype=x.dtype)
         own = raw_moments(x, where=where)
         a = matrix(covariance_matrix(own) + ridge, covariance_matrix(style) + ridge)
-        return jnp.clip(_dot(x - own[0], a.T) + style[0], 0, 1)
+        centred = x - own[0][None, None]
+        return jnp.clip(matmul(centred, a.T) + style[0][None, None], 0, 1)
 
     return by_statistics(statistics, map)
 
@@ -98,12 +116,12 @@ def _cholesky(source, target):
 
 
 def _symmetric(source, target):
-    return _dot(root(target), inverse_root(source))
+    return matmul(root(target), inverse_root(source))
 
 
 def _optimal_transport(source, target):
     half, inverse = root(source), inverse_root(source)
-    return _dot(_dot(inverse, root(_dot(_dot(half, target), half))), inverse)
+    return matmul(matmul(inverse, root(matmul(matmul(half, target), half))), inverse)
 
 
 # A of two covariances, with the names of the code's modes.
@@ -112,10 +130,6 @@ METHODS = {
     "symmetric": _symmetric,  # pca: roots Sigma_r^1/2 Sigma_x^-1/2
     "optimal_transport": _optimal_transport,  # sym: the symmetric A
 }
-
-
-def _dot(a, b):
-    return jnp.matmul(a, b, precision="highest")
 
 
 def _check(image):

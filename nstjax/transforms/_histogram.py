@@ -7,7 +7,7 @@ from nstjax.ops.samples import as_samples, pool_quantiles, quantile_match, quant
 from nstjax.transforms._base import Transform
 
 
-def histogram():
+def histogram() -> Transform:
     r"""Each channel with the distribution that it has in a style, its values in their old order.
 
     .. math:: R(x)_{(i) c} = Q_c(\tfrac{i - 1/2}{N})
@@ -16,6 +16,10 @@ def histogram():
     differ; there are no bins. Values that are equal are ranked in a random order drawn from `key`
     (without one, always the same): zeros after a ReLU would otherwise become a gradient across the
     picture. A blend of styles is the distribution of their pooled positions.
+
+    Returns:
+      A `Transform`. A style is `Quantiles`, values [n, c] and shares [n, c] or None; `map` takes features
+      [h, w, c] of any size.
 
     Differs from the paper: Risser et al. match histograms of 256 bins.
 

@@ -1,15 +1,19 @@
 """Features moved by a constant."""
 
 from nstjax.ops.moments import Moments, area, masked_mean
-from nstjax.transforms._base import by_moments
+from nstjax.transforms._base import Transform, by_moments
 
 
-def mean_shift():
+def mean_shift() -> Transform:
     r"""Features moved to the mean of a style, and otherwise as they were.
 
     .. math:: x - \mu_x + \mu_s
 
-    What `wct` does without whitening and colouring. A blend of styles averages means.
+    This is `wct` without whitening and colouring. A blend of styles averages means.
+
+    Returns:
+      A `Transform`. A style is (whether there is one [], mean [c]); `map` takes features [h, w, c] of any
+      size.
 
     References:
       Li et al. 2017, sec. 3.2, https://arxiv.org/abs/1705.08086
@@ -20,10 +24,12 @@ def mean_shift():
     [3.0, 5.0]
     """
 
-    def gather(x, *, where=None):
+    def accumulate(x, *, where=None):
         return Moments(area(x, where), masked_mean(x, where))
 
     def mean(moments):
         return moments.mean
 
-    return by_moments(gather, mean, mean, lambda x, own, style: x - own + style)
+    return by_moments(
+        accumulate, mean, mean, lambda x, content, style: x - content[None, None] + style[None, None]
+    )

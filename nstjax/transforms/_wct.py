@@ -1,13 +1,16 @@
 """Whitening and colouring."""
 
+from typing import Any
+
 import jax.numpy as jnp
 
+from nstjax.ops.arithmetic import matmul
 from nstjax.ops.moments import Moments, area, gram_matrix, masked_mean
 from nstjax.ops.roots import inverse_root, newton_schulz, root
-from nstjax.transforms._base import by_moments
+from nstjax.transforms._base import Transform, by_moments
 
-# The arguments of `wct` with which it computes what published code does.
-CONVENTIONS = {
+# The arguments of `wct` for which it equals published code.
+CONVENTIONS: dict[str, dict[str, Any]] = {
     # Yijunmaverick/UniversalStyleTransfer, in float64; with alpha = 0.6
     "universal_style_transfer": {},
     # irasin/Pytorch_WCT, the same; with alpha = 1
@@ -21,7 +24,15 @@ CONVENTIONS = {
 }
 
 
-def wct(*, ridge_content=0.0, ridge_style=0.0, cut=1e-5, unbiased=True, clamp=False, iterations=None):
+def wct(
+    *,
+    ridge_content: float = 0.0,
+    ridge_style: float = 0.0,
+    cut: float = 1e-5,
+    unbiased: bool = True,
+    clamp: bool = False,
+    iterations: int | None = None,
+) -> Transform:
     r"""Features with the mean and the covariance of a style: whitening and colouring.
 
     .. math:: \Sigma_s^{1/2} \Sigma_x^{-1/2} (x - \mu_x) + \mu_s
@@ -41,6 +52,13 @@ def wct(*, ridge_content=0.0, ridge_style=0.0, cut=1e-5, unbiased=True, clamp=Fa
       clamp: whether the result is clipped to the range of x, of all channels together.
       iterations: of Newton-Schulz, for accelerators, instead of eigenvalues; without a `cut`.
 
+    Returns:
+      A `Transform`. A style is (whether there is one [], (mean [c], root of the covariance [c, c])); `map`
+      takes features [h, w, c] of any size.
+
+    Raises:
+      ValueError: for a ridge or `cut` that is not at least 0, and for `iterations` below 1.
+
     Differs from the code: UniversalStyleTransfer drops as many eigenvalues on either side as on the one
     that loses more; here each side drops its own, as in its script for two styles.
 
@@ -58,10 +76,10 @@ def wct(*, ridge_content=0.0, ridge_style=0.0, cut=1e-5, unbiased=True, clamp=Fa
     if iterations is not None and iterations < 1:
         raise ValueError(f"iterations must be at least 1; got {iterations}")
 
-    def gather(x, *, where=None):
+    def accumulate(x, *, where=None):
         mean = masked_mean(x, where)
         least, most = _range(x, where) if clamp else (None, None)
-        return Moments(area(x, where), mean, gram_matrix(x - mean, where=where), least, most)
+        return Moments(area(x, where), mean, gram_matrix(x - mean[None, None], where=where), least, most)
 
     def covariance(moments, ridge):
         scale = moments.n / jnp.maximum(moments.n - 1, 1) if unbiased else 1.0
@@ -71,18 +89,18 @@ def wct(*, ridge_content=0.0, ridge_style=0.0, cut=1e-5, unbiased=True, clamp=Fa
         a = covariance(moments, ridge_style)
         return moments.mean, root(a, cut) if iterations is None else newton_schulz(a, iterations)[0]
 
-    def own(moments):
+    def content(moments):
         a = covariance(moments, ridge_content)
         whitening = inverse_root(a, cut) if iterations is None else newton_schulz(a, iterations)[1]
         return moments.mean, whitening, moments.least, moments.most
 
-    def move(x, own, style):
-        (mean, whitening, least, most), (mean_, colouring) = own, style
-        matrix = jnp.matmul(whitening, colouring, precision="highest")
-        coloured = jnp.matmul(x - mean, matrix, precision="highest") + mean_
+    def apply(x, content, style):
+        (mean, whitening, least, most), (mean_, colouring) = content, style
+        matrix = matmul(whitening, colouring)
+        coloured = matmul(x - mean[None, None], matrix) + mean_[None, None]
         return jnp.clip(coloured, least, most) if clamp else coloured
 
-    return by_moments(gather, style, own, move)
+    return by_moments(accumulate, style, content, apply)
 
 
 def _range(x, where):

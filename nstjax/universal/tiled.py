@@ -70,7 +70,7 @@ def statistics(
         return universal.statistics(levels, transform, image, where=where, mask_mode=mask_mode)
     _check(levels, transform, tile)
     gathered = [_gather(level, transform, image, [where], mask_mode, tile)[0] for level in levels]
-    return tuple(transform.parts.style(moments) for moments in gathered)
+    return tuple(transform.tiled.style(moments) for moments in gathered)
 
 
 def smallest_tile(levels: Sequence[Level]) -> int:
@@ -143,7 +143,7 @@ def _spans(length, side, halo):
 def _transfer(level, transform, image, regions, alpha, mask_mode, tile):
     """A picture [H, W, 3], a NumPy array, moved to the styles of its regions at one level."""
     gathered = _gather(level, transform, image, [region.where for region in regions], mask_mode, tile)
-    owns = [transform.parts.own(moments) for moments in gathered]
+    owns = [transform.tiled.content(moments) for moments in gathered]
     styles = [region.style for region in regions]
     wheres = [mask_at(level, region.where, mask_mode) for region in regions]
     wide = np.asarray(continued(image, level.unit))
@@ -173,7 +173,7 @@ def _gather(level, transform, image, wheres, mask_mode, tile):
 @functools.partial(jax.jit, static_argnames="transform")
 def _moments(level, transform, image, wheres):
     x = level.encode(image)
-    return [transform.parts.gather(x, where=where) for where in wheres]
+    return [transform.tiled.accumulate(x, where=where) for where in wheres]
 
 
 @jax.jit
@@ -185,13 +185,13 @@ def _merge(several, others):
 def _move(level, transform, image, owns, styles, wheres, alpha):
     x = result = level.encode(image)
     for own, style, where in zip(owns, styles, wheres, strict=True):
-        result = result + (mixed(x, transform.parts.move(x, own, style), alpha, where) - x)
+        result = result + (mixed(x, transform.tiled.apply(x, own, style), alpha, where) - x)
     return level.decode(result)
 
 
 def _check(levels, transform, tile):
-    if transform.parts is None:
-        raise ValueError("the transform must see all of a picture; give one with `parts`, or tile=None")
+    if transform.tiled is None:
+        raise ValueError("the transform must see all of a picture; give one with `tiled`, or tile=None")
     unit, least = max(level.unit for level in levels), smallest_tile(levels)
     if tile < least or tile % unit:
         raise ValueError(f"tile must be a multiple of {unit}, at least {least}; got {tile}")

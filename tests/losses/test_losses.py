@@ -6,19 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rows import TABLE, features, value
+from rows import TABLE, eager_value, features, value
 
 from nstjax import losses
 
 SHAPE = (6, 8, 3)
+INSIDE = np.s_[1:5, 2:6]
+KEY = jax.random.key(0)
 
 
-@pytest.fixture(scope="module", params=TABLE, ids=lambda row: row.name)
-def row(request):
-    """A row; its tests come one after the other, so that they share what they compile."""
-    yield request.param
-    evaluate.cache_clear()
-    jax.clear_caches()
+def by_rows(*rows):
+    """The rows of a test's module; its tests come row by row, so that they share compiled programs."""
+    return pytest.mark.parametrize("row", rows, ids=lambda row: row.name, scope="module")
+
+
+ROWS = by_rows(*TABLE)
 
 
 @functools.cache
@@ -27,16 +29,40 @@ def evaluate(loss):
     return jax.jit(jax.value_and_grad(lambda x, s, *masks: value(loss, x, s, *masks)))
 
 
+@functools.cache
+def small_values(loss):
+    """Values of `SMALL` shapes, and of the part of SHAPE inside the block, in one program."""
+    x, s = features(SHAPE, 0)[INSIDE], features(SHAPE, 1)[INSIDE]
+    pairs = [*((features(shape, 0), features(shape, 1)) for shape in SMALL), (x, s)]
+    return jax.jit(lambda pairs: [eager_value(loss, *pair) for pair in pairs])(pairs)
+
+
+SMALL = (2, 2, 6), (1, 1, 4)
+
+
+def block():
+    """A binary mask of SHAPE: 1 inside INSIDE."""
+    where = np.zeros(SHAPE[:2], np.float32)
+    where[INSIDE] = 1
+    return where
+
+
+def shaped(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
 def test_every_public_loss_is_in_the_table():
     assert {row.name.split()[0] for row in TABLE} == set(losses.__all__) - {"Loss"}
 
 
-@pytest.mark.parametrize(
-    "shape", [SHAPE, (2, 2, 6), (1, 1, 4), pytest.param((9, 4, 2), marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("shape", [SHAPE, *SMALL, pytest.param((9, 4, 2), marks=pytest.mark.slow)])
+@ROWS
 def test_value_is_that_of_the_transcription(row, shape):
     x, s = features(shape, 0), features(shape, 1)
-    ours, _ = evaluate(row.loss)(x, s, None, None)
+    if shape in SMALL:
+        ours = small_values(row.loss)[SMALL.index(shape)]
+    else:
+        ours, _ = evaluate(row.loss)(x, s, None, None)
     assert ours.dtype == jnp.float32 and ours.shape == ()
     np.testing.assert_allclose(ours, row.formula(x.astype(float), s.astype(float)), rtol=row.rtol)
 
@@ -49,24 +75,35 @@ def test_value_is_that_of_the_transcription(row, shape):
         pytest.param((2, 2, 6), False, marks=pytest.mark.slow),
     ],
 )
-def test_gradient_is_that_of_finite_differences(row, shape, masked):
+@ROWS
+def test_gradient_is_that_of_finite_differences_in_float64(row, shape, masked):
     with jax.enable_x64(True):
-        x, s = (jnp.asarray(features(shape, seed, float)) for seed in range(2))
+        x, s = (features(shape, seed, float) for seed in range(2))
         where = np.random.default_rng(2).uniform(size=shape[:2]) if masked else None
-        score, gradient = map(np.asarray, evaluate(row.loss)(x, s, where, where))
+
+        def score(x):
+            return eager_value(row.loss, x, s, where, where)
+
         if row.gradient:
-            np.testing.assert_allclose(gradient, row.gradient(x, s, where), rtol=1e-5, atol=1e-10)
-            return
-        steps = 1e-6 * np.eye(x.size).reshape(-1, *shape)
-        values = jax.jit(jax.vmap(lambda x: value(row.loss, x, s, where, where)))
-        after, before = np.split(values(jnp.concatenate([x + steps, x - steps])), 2)
-        numeric = np.reshape((after - before) / 2e-6, shape)
-        # Central differences of step 1e-6 leave an error of about 1e-9 of the value.
-        np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-7 * abs(score))
-        assert np.abs(gradient).max() > 0
+            value, gradient = jax.jit(jax.value_and_grad(score))(x)
+        else:
+            steps = 1e-6 * np.eye(x.size).reshape(-1, *shape)
+            both = jax.jit(lambda x, near: (jax.value_and_grad(score)(x), jax.vmap(score)(near)))
+            (value, gradient), near = both(x, np.concatenate([x + steps, x - steps]))
+        assert value.dtype == gradient.dtype == jnp.float64
+        value, gradient = np.asarray(value), np.asarray(gradient)
+    if row.gradient:
+        np.testing.assert_allclose(gradient, row.gradient(x, s, where), rtol=1e-5, atol=1e-10)
+        return
+    after, before = np.split(np.asarray(near), 2)
+    # Central differences of step 1e-6 leave an error of about 1e-9 of the value.
+    numeric = np.reshape((after - before) / 2e-6, shape)
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-7 * abs(value))
+    assert np.abs(gradient).max() > 0
 
 
 @pytest.mark.parametrize("x", ["identity", "constant", "zero", "dead channel"])
+@ROWS
 def test_degenerate_features_give_finite_values_and_gradients(row, x):
     s = features(SHAPE, 1)
     given = {
@@ -79,20 +116,27 @@ def test_degenerate_features_give_finite_values_and_gradients(row, x):
     assert np.isfinite(got) and np.isfinite(gradient).all()
     if not row.estimates:
         assert got >= -row.rounding
-    if x == "identity" and row.compares and not row.estimates:
-        # Not compiled: a target that is fused with the score may be rounded otherwise.
-        assert value(row.loss, s, s) <= row.rounding
     if x in ("constant", "zero") and not row.compares:
         assert got == 0 and not np.abs(gradient).any()
 
 
+@by_rows(*(row for row in TABLE if row.compares and not row.estimates))
+def test_a_loss_is_zero_at_its_own_target(row):
+    s = features(SHAPE, 1)
+    # Not compiled: a target that is fused with the score may be rounded otherwise.
+    assert eager_value(row.loss, s, s) <= row.rounding
+
+
+@ROWS
 def test_jit_is_eager_and_vmap_is_a_loop(row):
     xs, s = jnp.stack([features(SHAPE, seed) for seed in range(3)]), jnp.asarray(features(SHAPE, 9))
     one = jnp.stack([evaluate(row.loss)(x, s, None, None)[0] for x in xs])
-    np.testing.assert_allclose(value(row.loss, xs[0], s), one[0], rtol=1e-5)
-    np.testing.assert_allclose(jax.jit(jax.vmap(lambda x: value(row.loss, x, s)))(xs), one, rtol=1e-5)
+    np.testing.assert_allclose(eager_value(row.loss, xs[0], s), one[0], rtol=1e-5)
+    many = jax.jit(jax.vmap(lambda x, s: eager_value(row.loss, x, s), (0, None)))(xs, s)
+    np.testing.assert_allclose(many, one, rtol=1e-5)
 
 
+@ROWS
 def test_a_mask_of_ones_is_no_mask(row):
     x, s, ones = features(SHAPE, 0), features(SHAPE, 1), np.ones(SHAPE[:2], np.float32)
     plain, _ = evaluate(row.loss)(x, s, None, None)
@@ -100,6 +144,7 @@ def test_a_mask_of_ones_is_no_mask(row):
     np.testing.assert_allclose(evaluate(row.loss)(x, s, ones, None)[0], plain, rtol=1e-5)
 
 
+@ROWS
 def test_an_empty_mask_scores_zero_with_zero_gradient(row):
     x, s, none = features(SHAPE, 0), features(SHAPE, 1), np.zeros(SHAPE[:2], np.float32)
     for target_where in (None, none):
@@ -107,58 +152,65 @@ def test_an_empty_mask_scores_zero_with_zero_gradient(row):
         assert got == 0 and not np.asarray(gradient).any()
 
 
-def block():
-    """A binary mask, and its part of a picture."""
-    where, inside = np.zeros(SHAPE[:2], np.float32), np.s_[1:5, 2:6]
-    where[inside] = 1
-    return where, inside
-
-
+@ROWS
 def test_the_gradient_is_zero_outside_a_binary_mask(row):
-    where, _ = block()
+    where = block()
     _, gradient = evaluate(row.loss)(features(SHAPE, 0), features(SHAPE, 1), where, where)
     assert not np.asarray(gradient)[where == 0].any()
     assert np.asarray(gradient)[where == 1].any()
 
 
+@by_rows(*(row for row in TABLE if row.compares and row.cuts))
 def test_a_binary_mask_is_the_region_cut_out(row):
-    if not (row.compares and row.cuts):
-        return
-    x, s, (where, inside) = features(SHAPE, 0), features(SHAPE, 1), block()
-    alone = value(row.loss, x[inside], s[inside])
+    where, alone = block(), small_values(row.loss)[-1]
     # feature_sum scales the region's mean to the whole picture, as every sum here does.
     expected = alone * where.size / where.sum() if row.name == "feature_sum" else alone
-    np.testing.assert_allclose(evaluate(row.loss)(x, s, where, where)[0], expected, rtol=1e-5)
+    got, _ = evaluate(row.loss)(features(SHAPE, 0), features(SHAPE, 1), where, where)
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_what_is_not_one_image_is_refused(row):
-    x, s = features(SHAPE, 0), features(SHAPE, 1)
-    target = row.loss.target(s)
+@ROWS
+def test_batches_and_other_masks_are_refused(row):
+    """Shapes suffice to refuse, so that nothing is computed."""
+    target = jax.eval_shape(row.loss.target, shaped(*SHAPE))
     batch = r"features must be \[h, w, c\]; got \[2, 6, 8, 3\] \(jax.vmap maps over a batch\)"
-    for call in (
-        lambda: row.loss.target(np.stack([s, s])),
-        lambda: row.loss.score(np.stack([x, x]), target, key=jax.random.key(0)),
-    ):
-        with pytest.raises(ValueError, match=batch):
-            call()
-    for where in (np.ones((8, 6)), np.ones((*SHAPE[:2], 1))):
+    with pytest.raises(ValueError, match=batch):
+        jax.eval_shape(row.loss.target, shaped(2, *SHAPE))
+    with pytest.raises(ValueError, match=batch):
+        jax.eval_shape(row.loss.score, shaped(2, *SHAPE), target)
+    for where in (shaped(8, 6), shaped(*SHAPE[:2], 1)):
         with pytest.raises(ValueError, match=r"where must be \[h, w\] = \[6, 8\]; got "):
-            row.loss.score(x, target, where=where)
+            jax.eval_shape(
+                lambda x, t, where: row.loss.score(x, t, where=where), shaped(*SHAPE), target, where
+            )
+
+
+def other_channels(row, channels):
+    """The score of features with a target of so many channels, by shapes alone."""
+    target = jax.eval_shape(row.loss.target, shaped(*SHAPE[:2], channels))
+    return jax.eval_shape(lambda x, t: row.loss.score(x, t, key=KEY), shaped(*SHAPE), target)
+
+
+# Losses whose target has no channels: none at all, or their sum.
+CHANNEL_FREE = [row for row in TABLE if not row.compares or row.name == "laplacian"]
 
 
 @pytest.mark.parametrize("channels", [2, 5])
+@by_rows(*(row for row in TABLE if row not in CHANNEL_FREE))
 def test_a_target_of_other_channels_is_refused(row, channels):
-    x, target = features(SHAPE, 0), row.loss.target(features((*SHAPE[:2], channels), 1))
-    if jax.tree.leaves(target) and row.name != "laplacian":  # of the sum over channels
-        with pytest.raises(ValueError, match=r"target must be .* as features .* have; got "):
-            row.loss.score(x, target, key=jax.random.key(0))
-    else:
-        row.loss.score(x, target, key=jax.random.key(0))
+    with pytest.raises(ValueError, match=r"target must be .* as features .* have; got "):
+        other_channels(row, channels)
+
+
+@by_rows(*CHANNEL_FREE)
+def test_a_target_without_channels_fits_any_features(row):
+    assert other_channels(row, 2).shape == other_channels(row, 5).shape == ()
 
 
 @pytest.mark.parametrize("name", ["feature", "feature_sum", "feature_deep_photo", "self_similarity"])
 def test_a_target_of_another_size_is_refused_where_positions_are_compared(name):
     loss = getattr(losses, name)()
     for shape in ((4, 4, 1), (1, 1, 3), (4, 1, 3)):
+        target = jax.eval_shape(loss.target, shaped(*shape))
         with pytest.raises(ValueError, match=r"target must be \[4, 4, 3\]"):
-            loss.score(features((4, 4, 3), 0), loss.target(features(shape, 1)))
+            jax.eval_shape(loss.score, shaped(4, 4, 3), target)

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import rows
-from rows import features, flat
+from rows import blended_value, eager_value, features, flat, value
 from rows.pairs import mrf, remd
 
 from nstjax import losses
@@ -27,8 +26,6 @@ SAMPLED = {
     "moments_l1": losses.moments_l1(samples=12),
     "self_similarity": losses.self_similarity(samples=12),
 }
-
-value = jax.jit(rows.value, static_argnums=0)
 
 
 def shuffled(x, seed=0):
@@ -54,9 +51,9 @@ def test_16384_positions_take_less_than_2_gb(name):
 @pytest.mark.parametrize("name", ["mmd_gaussian", "contextual", "self_similarity"])
 def test_gradients_over_several_blocks_of_a_real_size(name):
     x, s = features((64, 64, 32), 0), features((64, 64, 32), 1)
-    gradient = np.asarray(jax.jit(jax.grad(lambda x: rows.value(FULL[name], x, s)))(x))
+    gradient = np.asarray(jax.jit(jax.grad(lambda x: eager_value(FULL[name], x, s)))(x))
     change = np.random.default_rng(2).normal(size=x.shape).astype(np.float32)
-    forward = jax.jit(lambda x: jax.jvp(lambda x: rows.value(FULL[name], x, s), (x,), (change,))[1])(x)
+    forward = jax.jit(lambda x: jax.jvp(lambda x: eager_value(FULL[name], x, s), (x,), (change,))[1])(x)
     np.testing.assert_allclose((gradient * change).sum(), forward, rtol=1e-2)
 
 
@@ -65,7 +62,7 @@ def test_the_size_of_blocks_does_not_matter(name, monkeypatch):
     x, s = features((5, 7, 3), 0), features((5, 7, 3), 1)
 
     def both(x):
-        return jax.jit(jax.value_and_grad(lambda x: rows.value(FULL[name], x, s)))(x)
+        return jax.jit(jax.value_and_grad(lambda x: eager_value(FULL[name], x, s)))(x)
 
     whole = both(x)
     monkeypatch.setattr(pairwise, "ENTRIES", 100)  # 2 or 3 rows a block, some left over
@@ -94,9 +91,12 @@ def test_the_bandwidth_is_taken_of_the_distances_and_held():
     a, b = flat(x), flat(s)
     means = [((p[:, None] - q[None]) ** 2).sum(-1).mean() for p, q in ((a, a), (b, b), (a, b), (b, a))]
     fixed = losses.mmd_gaussian(gamma=float(2 / np.mean(means)))
-    for f in (lambda f: f, jax.grad):
-        ours, theirs = (f(lambda x, k=k: value(k, x, s))(x) for k in (losses.mmd_gaussian(multi=2.0), fixed))
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)
+    (ours, slope), (theirs, expected) = (
+        jax.jit(jax.value_and_grad(lambda x, k=k: value(k, x, s)))(x)
+        for k in (losses.mmd_gaussian(multi=2.0), fixed)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("mask", [None, "binary", "soft"])
@@ -105,9 +105,8 @@ def test_random_pairs_estimate_the_discrepancy(mask):
     where = np.random.default_rng(2).uniform(0.2, 1, size=(6, 6)).astype(np.float32)
     where = {None: None, "soft": where, "binary": (where > 0.5).astype(np.float32)}[mask]
     loss = losses.mmd_gaussian_paired(gamma=0.3)
-    target = loss.target(s)
     keys = jax.random.split(jax.random.key(1), 3000)
-    got = jax.jit(jax.vmap(lambda k: loss.score(x, target, where=where, key=k)))(keys)
+    got = jax.jit(jax.vmap(lambda k: loss.score(x, loss.target(s), where=where, key=k)))(keys)
 
     def mean(a, w, b, v, alike):
         k = np.exp(-0.3 * ((a[:, None] - b[None]) ** 2).sum(-1))
@@ -124,10 +123,10 @@ def test_patches_by_hand():
     ones, zeros = np.ones((4, 4, 1), np.float32), np.zeros((4, 4, 1), np.float32)
     counts = [[1, 2, 2, 1], [2, 4, 4, 2], [2, 4, 4, 2], [1, 2, 2, 1]]
     summed = losses.mrf(size=2, stride=1, convention="li_wand2016")
-    gradient = jax.grad(lambda x: 0.5 * value(summed, x, zeros))(ones)
+    gradient = jax.jit(jax.grad(lambda x: 0.5 * value(summed, x, zeros)))(ones)
     np.testing.assert_allclose(gradient[..., 0], counts)
     averaged = losses.mrf(size=2, stride=1, convention="cnnmrf")
-    got, gradient = jax.value_and_grad(lambda x: value(averaged, x, zeros))(ones)
+    got, gradient = jax.jit(jax.value_and_grad(lambda x: value(averaged, x, zeros)))(ones)
     np.testing.assert_allclose(gradient, ones, rtol=1e-6)
     np.testing.assert_allclose(got, 8)
     np.testing.assert_allclose(value(summed, ones, zeros), 9 * 4)
@@ -137,8 +136,8 @@ def test_patches_by_hand():
     paper = value(losses.mrf(convention="li_wand2016"), x, s)
     np.testing.assert_allclose(paper, mean * 3 * 4 * 9 * 3, rtol=1e-6)  # starts 0, 2, 4 and 0, 2, 4, 5
     # All patches of a picture are in one that has it as a part.
-    assert value(losses.mrf(stride=1), x, np.concatenate([features((4, 8, 3), 2), x])) == 0
-    assert value(losses.mrf(stride=1), x, x[:-1]) > 0
+    assert value(FULL["mrf"], x, np.concatenate([features((4, 8, 3), 2), x])) == 0
+    assert value(FULL["mrf"], x, x[:-1]) > 0
     # The largest cosine is not the least distance.
     near, along = np.array([[[1.0, 1.0]]]), np.array([[[9.0, 0.0]]])
     style = np.concatenate([near, along], 1).astype(np.float32)
@@ -155,16 +154,16 @@ def test_turned_copies_of_a_style_are_further_styles():
     loss, s = losses.mrf(stride=1), features((5, 6, 3), 0)
     turned = np.rot90(s)
     assert value(loss, turned, s) > 0.1
-    assert loss.score(turned, loss.blend([loss.target(s), loss.target(turned)], [0.5, 0.5])) == 0
-    only = loss.blend([loss.target(s), loss.target(turned)], [1.0, 0.0])
-    np.testing.assert_allclose(loss.score(turned, only), value(loss, turned, s), rtol=1e-6)
+    assert blended_value(loss, turned, [s, turned], [0.5, 0.5]) == 0
+    only = blended_value(loss, turned, [s, turned], [1.0, 0.0])
+    np.testing.assert_allclose(only, value(loss, turned, s), rtol=1e-6)
 
 
 def test_patches_weigh_as_their_least_position():
     x, s, where = features((3, 4, 2), 0), features((5, 5, 2), 1), np.ones((3, 4), np.float32)
-    left, right = (value(losses.mrf(stride=1), p, s) for p in (x[:, :3], x[:, 1:]))
+    left, right = (value(FULL["mrf"], p, s) for p in (x[:, :3], x[:, 1:]))
     where[1, 0], where[2, 0] = 0.25, 0.5
-    got = value(losses.mrf(stride=1), x, s, where)
+    got = value(FULL["mrf"], x, s, where)
     np.testing.assert_allclose(got, (0.25 * left + right) / 1.25, rtol=1e-5)
 
 
@@ -178,7 +177,7 @@ def test_nearest_both_ways_by_hand():
     dead = x * np.array([0, 1])[np.arange(4) % 2][:, None, None]
     assert value(loss, dead, dead) < 1e-12
     np.testing.assert_allclose(value(loss, 0 * x, x), 0.5, rtol=1e-6)
-    assert not np.asarray(jax.grad(lambda x: value(loss, x, s))(jnp.asarray(0 * x))).any()
+    assert not np.asarray(jax.jit(jax.grad(lambda x: value(loss, x, s)))(0 * x)).any()
     grey = np.full((2, 2, 3), 0.25, np.float32)
     np.testing.assert_allclose(value(losses.palette(), 3 * grey, grey), 0.5, rtol=1e-6)
     moved = losses.moments_l1()
@@ -205,7 +204,7 @@ def test_draws_of_picture_and_style_are_apart():
 
 def test_one_position_is_like_itself():
     x, s = features((50, 1, 1, 64), 0), features((50, 1, 1, 64), 1)
-    got = jax.jit(jax.vmap(lambda x, s: rows.value(FULL["self_similarity"], x, s)))(x, s)
+    got = jax.jit(jax.vmap(lambda x, s: eager_value(FULL["self_similarity"], x, s)))(x, s)
     assert not np.asarray(got).any()
 
 
@@ -262,9 +261,8 @@ def test_styles_are_pooled_by_weight():
     both = np.concatenate([flat(a), *[flat(b)] * 2])[None]  # each counts alike
     for name in ("mmd_gaussian", "relaxed_emd", "moments_l1"):
         loss = FULL[name]
-        score, targets = jax.jit(loss.score), [loss.target(a), loss.target(b)]
         for shares, style in (([0.5, 0.5], both), ([1.0, 0.0], a)):
-            got = score(x, loss.blend(targets, shares))
+            got = blended_value(loss, x, [a, b], shares)
             np.testing.assert_allclose(got, value(loss, x, style), rtol=1e-4, err_msg=name)
 
 
@@ -272,10 +270,10 @@ def test_styles_are_pooled_by_weight():
 def test_samples_lie_in_the_mask_and_estimate_the_whole(name):
     x, s, where = features((6, 8, 3), 0), features((6, 8, 3), 1), np.zeros((6, 8), np.float32)
     where[1:6, 2:7] = 1
-    loss, target = SAMPLED[name], SAMPLED[name].target(s, where=where)
+    loss = SAMPLED[name]
 
     def score(x, seed):
-        return loss.score(x, target, where=where, key=jax.random.key(seed))
+        return loss.score(x, loss.target(s, where=where), where=where, key=jax.random.key(seed))
 
     got, gradient = jax.jit(jax.vmap(jax.value_and_grad(score), (None, 0)))(x, jnp.arange(200))
     assert got.std() > 0 and not np.asarray(gradient)[:, where == 0].any()
@@ -296,7 +294,7 @@ def test_draws_are_distinct_and_in_proportion_to_weights():
     assert np.array_equal(plain.values, ones.values)
     weights = jnp.array([0.0, 1, 1, 1, 1, 2, 0, 0, 0, 0])
     keys = jax.random.split(jax.random.key(1), 6000)
-    first = jax.vmap(lambda k: draw(Samples(values, weights), 1, k).values[0, 0])(keys)
+    first = jax.jit(jax.vmap(lambda k: draw(Samples(values, weights), 1, k).values[0, 0]))(keys)
     share = np.bincount(np.asarray(first, int), minlength=10) / 6000
     np.testing.assert_allclose(share, weights / 6, atol=0.025)
     few = draw(Samples(values, weights), 7, jax.random.key(2))

@@ -16,8 +16,8 @@ def test_feature_by_hand():
 
 
 def test_total_variation_by_hand():
-    ramp = jnp.tile(jnp.arange(4.0)[None, :, None], (4, 1, 1))
-    board = jnp.indices((4, 4)).sum(0)[..., None] % 2 * 1.0
+    ramp = np.tile(np.arange(4, dtype=np.float32)[None, :, None], (4, 1, 1))
+    board = np.indices((4, 4)).sum(0)[..., None] % 2 * np.float32(1)
     expected = {
         losses.tv_anisotropic(): (12, 24),
         losses.tv_corner(pixel_range=1.0): (4.5, 9),
@@ -32,30 +32,32 @@ def test_total_variation_by_hand():
 
 
 def test_laplacian_by_hand():
-    rows, columns = jnp.indices((12, 16)).astype(jnp.float32)
+    rows, columns = np.indices((12, 16)).astype(np.float32)
     parabola, plane = (rows**2 + columns**2)[..., None], (2 * rows - columns)[..., None]
     for pool, wanted in ((1, -4.0), (2, -16.0), (4, -64.0)):  # of x^2 + y^2: -4 p^2 once pooled
         loss = losses.laplacian(pool=pool, pixel_range=1.0)
-        np.testing.assert_allclose(loss.target(parabola)[1:-1, 1:-1], wanted, rtol=1e-4)  # float32
-        np.testing.assert_allclose(loss.target(plane)[1:-1, 1:-1], 0, atol=1e-4)
-        np.testing.assert_array_equal(loss.target(jnp.ones((12, 16, 3))), 0)
-        cut = value(loss, features((13, 18, 3), 0)[:12, :16], jnp.zeros((12, 16, 3)))
+        target = jax.jit(loss.target)
+        np.testing.assert_allclose(target(parabola)[1:-1, 1:-1], wanted, rtol=1e-4)  # float32
+        np.testing.assert_allclose(target(plane)[1:-1, 1:-1], 0, atol=1e-4)
+        np.testing.assert_array_equal(target(np.ones((12, 16, 3), np.float32)), 0)
+        cut = value(loss, features((13, 18, 3), 0)[:12, :16], np.zeros((12, 16, 3), np.float32))
         if pool > 1:  # what fills no block counts for nothing
-            odd = value(loss, features((13, 18, 3), 0)[:, :17], jnp.zeros((13, 17, 3)))
+            odd = value(loss, features((13, 18, 3), 0)[:, :17], np.zeros((13, 17, 3), np.float32))
             np.testing.assert_allclose(odd, cut, rtol=1e-5)
     assert value(losses.laplacian(pool=8), jnp.ones((4, 4, 3)), jnp.zeros((4, 4, 3))) == 0
     x, s = features((8, 8, 3), 0), features((8, 8, 3), 1)
-    half = jnp.zeros((8, 8)).at[:4].set(1)
-    top = value(losses.laplacian(pool=2), x[:4], s[:4])
-    np.testing.assert_allclose(value(losses.laplacian(pool=2), x, s, half, half), top, rtol=1e-5)
+    half, loss = np.zeros((8, 8), np.float32), losses.laplacian(pool=2)
+    half[:4] = 1
+    top = value(loss, x[:4], s[:4])
+    np.testing.assert_allclose(value(loss, x, s, half, half), top, rtol=1e-5)
     with pytest.raises(ValueError, match="pool must be at least 1; got 0"):
         losses.laplacian(pool=0)
 
 
 def test_colour_histogram_by_hand():
-    grey = jnp.full((4, 4, 3), 0.3)
+    grey = np.full((4, 4, 3), 0.3, np.float32)
     linear, squared = losses.colour_histogram(), losses.colour_histogram(bins=11, distance="l2")
-    histogram = squared.target(grey + jnp.array([0, 0.05, 1]))
+    histogram = jax.jit(squared.target)(grey + np.array([0, 0.05, 1], np.float32))
     np.testing.assert_allclose(histogram.sum(0), 1, rtol=1e-6)
     np.testing.assert_allclose(histogram[3:5, 1], 0.5, rtol=1e-4)
     assert histogram[-1, 2] == 1  # beyond the range counts as its end
@@ -63,8 +65,9 @@ def test_colour_histogram_by_hand():
     for by in (0.1, 0.37, 0.7):
         np.testing.assert_allclose(value(linear, grey + by, grey), by, rtol=1e-4)
         np.testing.assert_allclose(value(squared, grey + round(by, 1), grey), 2, rtol=1e-4)
+    slopes = jax.jit(jax.grad(lambda x: value(linear, x, grey)))
     for bound, sign in ((0.0, -1), (1.0, 1)):  # projected pixels lie exactly there, and can leave
-        slope = jax.grad(lambda x: value(linear, x, grey))(jnp.full((4, 4, 3), bound))
+        slope = slopes(np.full((4, 4, 3), bound, np.float32))
         np.testing.assert_allclose(slope.sum(), sign, rtol=1e-4)
     with pytest.raises(ValueError, match="bins must be at least 2; got 1"):
         losses.colour_histogram(bins=1)

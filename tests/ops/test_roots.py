@@ -1,5 +1,7 @@
 """Roots of symmetric matrices: values, derivatives, and how far Newton-Schulz gets."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,18 +18,29 @@ def matrix(eigenvalues, seed=0):
     return basis * eigenvalues @ basis.T
 
 
+@jax.jit
+def roots(a):
+    """(root, inverse root) by eigenvalues and by Newton-Schulz."""
+    return (root(a), inverse_root(a)), newton_schulz(a, 30)
+
+
 @pytest.mark.parametrize("eigenvalues", [(1.0, 2, 3, 5), (2.0, 2, 2, 2), (1e-4, 1, 1, 9)])
 def test_roots_are_those_of_scipy(eigenvalues):
     a = matrix(np.array(eigenvalues))
     expected = scipy.linalg.sqrtm(a)
     with jax.enable_x64(True):
-        for s, z in ((root(a), inverse_root(a)), newton_schulz(jnp.asarray(a), 30)):
+        for s, z in roots(a):
             np.testing.assert_allclose(s, expected, rtol=1e-8, atol=1e-10)
             np.testing.assert_allclose(z, np.linalg.inv(expected), rtol=1e-8, atol=1e-8)
-    small = root(a.astype(np.float32))
+    small = jax.jit(root)(a.astype(np.float32))
     assert small.dtype == jnp.float32
     np.testing.assert_allclose(small @ small, a, atol=1e-5)
     np.testing.assert_allclose(root(jnp.diag(jnp.arange(4.0))).diagonal(), np.sqrt(np.arange(4)), atol=1e-6)
+
+
+TRACES = [
+    jax.jit(jax.grad(lambda a, f=f: jnp.trace(f(a)))) for f in (root, lambda a: newton_schulz(a, 30)[0])
+]
 
 
 def test_gradient_of_the_trace_of_a_root_is_half_the_inverse_root():
@@ -35,9 +48,20 @@ def test_gradient_of_the_trace_of_a_root_is_half_the_inverse_root():
         for eigenvalues in ((1.0, 2, 3, 5), (2.0, 2, 2, 2), (1e-3, 1, 1, 9)):
             a = jnp.asarray(matrix(np.array(eigenvalues)))
             expected = 0.5 * scipy.linalg.inv(scipy.linalg.sqrtm(a))
-            for f in (root, lambda a: newton_schulz(a, 30)[0]):
-                gradient = jax.grad(lambda a, f=f: jnp.trace(f(a)))(a)
+            for gradient in (traced(a) for traced in TRACES):
                 np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def derivatives(f, a, direction, weights):
+    """A weighted sum of f on either side of a, and its derivatives in reverse and in forward mode."""
+
+    def g(a):
+        return jnp.vdot(weights, f(a))
+
+    forward = jax.jvp(g, (a,), (direction,))[1]
+    near = (g(a + sign * 1e-6 * direction) for sign in (1, -1))
+    return *near, jnp.vdot(jax.grad(g)(a), direction), forward
 
 
 @pytest.mark.parametrize(
@@ -51,10 +75,10 @@ def test_derivatives_are_those_of_finite_differences(f, eigenvalues):
         a, rng = jnp.asarray(matrix(np.array(eigenvalues))), np.random.default_rng(1)
         weights, direction = rng.normal(size=(2, 4, 4))
         direction = direction + direction.T
-        g = jax.jit(lambda a: jnp.vdot(weights, f(a)))
-        numeric = (g(a + 1e-6 * direction) - g(a - 1e-6 * direction)) / 2e-6
-        np.testing.assert_allclose(jnp.vdot(jax.grad(g)(a), direction), numeric, rtol=1e-6, atol=1e-8)
-        np.testing.assert_allclose(jax.jvp(g, (a,), (direction,))[1], numeric, rtol=1e-6, atol=1e-8)
+        after, before, reverse, forward = derivatives(f, a, direction, weights)
+        numeric = (after - before) / 2e-6
+        np.testing.assert_allclose(reverse, numeric, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(forward, numeric, rtol=1e-6, atol=1e-8)
 
 
 def test_derivatives_where_eigenvalues_vanish():
@@ -63,15 +87,18 @@ def test_derivatives_where_eigenvalues_vanish():
         factor = np.random.default_rng(0).normal(size=(4, 2))
         weights, by = np.random.default_rng(1).normal(size=(4, 4)), np.array([[0.3, 1.0], [-0.7, 0.2]])
         for f in (root, inverse_root):
-            g = jax.jit(lambda b, f=f: jnp.vdot(weights, f(b @ b.T)))
+
+            def of_factor(b, f=f):
+                return f(b @ b.T)
+
             for direction in (factor @ by, np.random.default_rng(2).normal(size=(4, 2))):
-                numeric = (g(factor + 1e-6 * direction) - g(factor - 1e-6 * direction)) / 2e-6
-                ours = jnp.vdot(jax.grad(g)(factor), direction)
-                np.testing.assert_allclose(ours, numeric, rtol=1e-5, atol=1e-7)
-    for a in (jnp.zeros((3, 3)), jnp.ones((3, 3)), jnp.diag(jnp.array([1.0, 0.0, 0.0]))):
-        for f in (root, inverse_root, lambda a: newton_schulz(a, 20)[0], lambda a: newton_schulz(a, 20)[1]):
-            assert jnp.isfinite(f(a)).all()
-            assert jnp.isfinite(jax.grad(lambda a, f=f: jnp.sum(jnp.sin(f(a))))(a)).all()
+                after, before, ours, _ = derivatives(of_factor, factor, direction, weights)
+                np.testing.assert_allclose(ours, (after - before) / 2e-6, rtol=1e-5, atol=1e-7)
+    for f in (root, inverse_root, lambda a: newton_schulz(a, 20)[0], lambda a: newton_schulz(a, 20)[1]):
+        both = jax.jit(lambda a, f=f: (f(a), jax.grad(lambda a: jnp.sum(jnp.sin(f(a))))(a)))
+        for a in (np.zeros((3, 3)), np.ones((3, 3)), np.diag([1.0, 0.0, 0.0])):
+            value, gradient = both(a.astype(np.float32))
+            assert np.isfinite(value).all() and np.isfinite(gradient).all()
 
 
 def test_eigenvalues_below_the_cut_and_below_rounding_are_dropped():

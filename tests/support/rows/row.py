@@ -1,5 +1,6 @@
 """A row of the shared table, and what tests of losses work on."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -46,5 +47,17 @@ def features(shape, seed, dtype=np.float32):
     return (np.random.default_rng(seed).normal(size=shape) + 0.3).astype(dtype)
 
 
-def value(loss, x, s, where=None, target_where=None):
+def eager_value(loss, x, s, where=None, target_where=None):
+    """The score of features x with the target of features s; each mask [h, w] or None."""
     return loss.score(x, loss.target(s, where=target_where), where=where, key=jax.random.key(0))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def blended_value(loss, x, styles, weights):
+    """The score of features x with the blend of the targets of several styles' features."""
+    target = loss.blend([loss.target(s) for s in styles], weights)
+    return loss.score(x, target, key=jax.random.key(0))
+
+
+# Compiled once for a loss and the shapes of features.
+value = jax.jit(eager_value, static_argnums=0)
