@@ -42,7 +42,7 @@ def get_sweep(arg=None):
     sets |= {f"up to {taps[i]}": taps[: i + 1] for i in range(1, len(taps) - 1)}
     if arg.smoke:
         sets = dict(list(sets.items())[:2])
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("taps", {name: {"terms.style": _style(each)} for name, each in sets.items()}),
             design.pairs(design.pairs_of(arg)),

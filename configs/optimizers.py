@@ -40,7 +40,7 @@ def get_config(arg=None):
 def get_sweep(arg=None):
     arg = parse_arg(arg, blocks=5, evaluations=300, pairs="", smoke=False)
     settings = {name: {"optimizer": name, "learning_rate": rate} for name, rate in RATES.items()}
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("optimizer", dict(list(settings.items())[: 2 if arg.smoke else None])),
             design.pairs(design.pairs_of(arg)),

@@ -42,7 +42,7 @@ def get_config(arg=None):
 def get_sweep(arg=None):
     arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
     kept = 1 if arg.smoke else None
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("pooling", ("average", "max", "l2")[: 2 if arg.smoke else None]),
             design.factor("init", ("content", "noise", "style")[:kept]),

@@ -51,7 +51,7 @@ def get_sweep(arg=None):
     for loss in losses:
         if loss not in presets.STYLE_LOSSES:
             raise UserError(f"losses={arg.losses}: {loss!r} is unknown{nearest(loss, presets.STYLE_LOSSES)}")
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("loss", {loss: {"terms.style": _style(loss, arg)} for loss in losses}),
             design.pairs(design.pairs_of(arg)),

@@ -39,7 +39,7 @@ def get_config(arg=None):
 def get_sweep(arg=None):
     arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
     ratios = RATIOS[2:4] if arg.smoke else RATIOS
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("terms.style.weight", ratios), design.pairs(design.pairs_of(arg))
         ),

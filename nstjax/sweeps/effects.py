@@ -3,10 +3,10 @@
 import functools
 import math
 from collections.abc import Hashable, Mapping
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 
 class Effect(NamedTuple):
@@ -65,7 +65,7 @@ def paired(
 
     Of 1000 simulated sweeps, with normal differences between pairs and, as large, between seeds (of a single
     pair: between seeds), the 95 % interval covers the effect, and "higher" or "lower" is said where there is
-    none, in (`pytest tests/test_statistics.py -k simulated`):
+    none, in (`pytest tests/sweeps/test_effects.py -k simulated`):
 
     ==================  ======  ======  ======  ======  ======
     pairs x seeds       1 x 3   2 x 3   3 x 3   5 x 1   5 x 3
@@ -166,7 +166,9 @@ def _interval(units, level, resamples, seed):
     n = len(units)
     means = _resampling(n, resamples, seed) @ units
     percentiles = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    stretch = _t_quantile(level, n - 1) / NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(n / (n - 1))
+    above = (1 + level) / 2
+    # scipy.stats has the same quantiles, and takes a second to import.
+    stretch = special.stdtrit(n - 1, above) / special.ndtri(above) * math.sqrt(n / (n - 1))
     return np.mean(units) + stretch * (percentiles - np.mean(units))
 
 
@@ -174,18 +176,6 @@ def _interval(units, level, resamples, seed):
 def _resampling(n, resamples, seed):
     """Weights [resamples, n] of units drawn with replacement."""
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples) / n
-
-
-@functools.lru_cache
-def _t_quantile(level, freedom):
-    """The t that Student's distribution stays within, on both sides, with a probability.
-
-    Of t = sqrt(freedom) tan(angle), the angle has a density in proportion to cos(angle)^(freedom - 1).
-    """
-    angle = np.linspace(0, np.pi / 2, 100_001)
-    density = np.cos(angle) ** (freedom - 1)
-    mass = np.concatenate([[0], np.cumsum(density[1:] + density[:-1])])
-    return math.sqrt(freedom) * math.tan(np.interp(level * mass[-1], mass, angle))
 
 
 def _verdict(effect, low, high, noise):
