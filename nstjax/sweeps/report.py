@@ -113,7 +113,7 @@ def _facts(points, cross):
     facts.append(f"through {', '.join(labels)}")
     seconds = sum(point.cost.get("seconds", 0) for point in points)
     facts.append(f"{seconds / 60:.0f} minutes of steps" if seconds > 120 else f"{seconds:.0f} s of steps")
-    return facts + ([_own_rows_fact(cross)] if cross and _minimise_their_own(cross) else [])
+    return facts + ([_own_rank_fact(cross)] if cross and _minimise_their_own(cross) else [])
 
 
 def _minimise_their_own(cross):
@@ -122,7 +122,7 @@ def _minimise_their_own(cross):
     return len(set(own)) == len(own) > 1
 
 
-def _own_rows_fact(cross):
+def _own_rank_fact(cross):
     ranks = results.own_rank(cross)
     near = [name for name, rank in ranks.items() if rank.ratio <= _NEAR]
     rest = [f"{name} (×{rank.ratio:.2f})" for name, rank in ranks.items() if name not in near]
