@@ -17,7 +17,8 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import bench_losses, bench_steps, bench_sweep, bench_universal, command
+from benchmarks import bench_losses, bench_steps, bench_sweep, bench_universal
+from experiments import command
 from nstjax import files
 
 _OUT = flags.DEFINE_string("out", None, "Folder for bench.json, losses.json, sweep.json or universal.json.")

@@ -12,7 +12,7 @@ import numpy as np
 from nstjax import losses, optimize
 from nstjax.networks import pretrained, vgg
 from nstjax.ops import convolution
-from nstjax.optimize.objective import Objective, Term, make_targets, term_weights
+from nstjax.optimize import Objective, Problem, Reference, Term, make_targets, term_weights
 
 STYLE, CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "relu4_2"
 STEPS = 4
@@ -31,7 +31,7 @@ def measure(sizes, rounds):
         with mock.patch.object(vgg, "conv3x3", convolution.conv3x3.fun):
             runs["derived transpose"] = jax_steps(params, picture)
         if util.find_spec("torch"):
-            from experiments import peers
+            from benchmarks import peers
 
             for name, layout in peers.LAYOUTS.items():
                 runs[name] = peers.make_steps(params, picture, STYLE, CONTENT, STEPS, layout)
@@ -49,7 +49,7 @@ def measure(sizes, rounds):
 
 
 def make_problem(params, picture):
-    """(objective, the other arguments of it): content, Gram and total variation on turned pictures."""
+    """(objective, its `Problem`): content, Gram and total variation on turned pictures."""
     encoder = vgg.make_encoder(params, vgg.TORCHVISION)
 
     def apply(*arguments):  # of its own, so that no program is taken for another
@@ -61,17 +61,17 @@ def make_problem(params, picture):
         Term("tv", losses.tv_nine_point(), ("image",), "content"),
     )
     image = jnp.asarray(picture)
-    references = {"content": [(image[::-1], 1.0)], "style": [(image[:, ::-1], 1.0)]}
+    references = {"content": [Reference(image[::-1])], "style": [Reference(image[:, ::-1])]}
     targets = make_targets(apply, encoder.params, terms, references)
     weights = term_weights(terms, {"content": 1.0, "style": 1.0, "tv": 1.0})
-    return Objective(apply, terms), (encoder.params, targets, weights, jax.random.key(0))
+    return Objective(apply, terms), Problem(encoder.params, targets, weights, jax.random.key(0))
 
 
 def jax_steps(params, picture, optimizer="adam"):
     """A function, compiled when it is returned, that makes `STEPS` steps of the library's own loop."""
     objective, problem = make_problem(params, picture)
-    plan, image = optimize.Plan(optimizer=optimizer), jnp.asarray(picture)
-    rate = 1.0 if optimizer == "lbfgs" else 0.02
+    plan, image = optimize.Plan(optimize.make_method(optimizer)), jnp.asarray(picture)
+    rate = plan.method.learning_rate
 
     def run():
         state = optimize.initial_state(plan, image)

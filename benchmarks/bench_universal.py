@@ -24,7 +24,7 @@ def measure(folder, content, style, rounds):
     try:
         import torch
 
-        from experiments import peers_universal
+        from benchmarks import peers_universal
     except ImportError:
         raise UserError("universal compares with PyTorch; install nstjax[oracle]") from None
     content, style = (_load(name) for name in (content, style))

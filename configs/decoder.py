@@ -19,7 +19,7 @@ Expect (not run to its end yet): the steps, rates and sizes are those of configs
 of the decoders that come with `mini`, from its own photographs. For the full VGG-19 nothing was trained here:
 it needs an accelerator.
 
-Arguments: `blocks=3` for levels 1 to 3 of weights that end there; `smoke`.
+`levels` says which decoders: (1, 2, 3) for weights that end at relu3_4. Argument: `smoke`.
 """
 
 import ml_collections
@@ -29,11 +29,11 @@ from nstjax.training import recipe
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, blocks=5, smoke=False)
+    arg = parse_arg(arg, smoke=False)
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.weights = "mini"
-    config.levels = tuple(range(1, arg.blocks + 1))
+    config.levels = (1, 2, 3, 4, 5)
     config.data = ""
     config.held_out = ()
     config.left_out = ()

@@ -6,12 +6,12 @@ Texture synthesis from noise: sorted projections of twelve taps, on directions d
 Two things differ from the authors' program: Adam for their L-BFGS, whose line search needs directions that
 stay, and so a learning rate and a number of steps of our choice.
 
-Expect, with blocks=3, blocks 1-3 of the real weights, 256 pixels and The Starry Night: after 100 steps the
-palette and short strokes of the painting everywhere, at the end its swirls, stars and cypresses, whole and
-in other places. 1.3 s a step on two CPU cores that did other things as well. Through `mini`, not
-normalised so, noise.
+Expect, with blocks 1-3 of the real weights (--config.beyond_weights=drop), 256 pixels and The Starry Night:
+after 100 steps the palette and short strokes of the painting everywhere, at the end its swirls, stars and
+cypresses, whole and in other places. 1.3 s a step on two CPU cores that did other things as well. Through
+`mini`, not normalised so, noise.
 
-Arguments: `blocks=3` keeps to taps up to relu3_4; `smoke`.
+Argument: `smoke`.
 """
 
 from nstjax import presets
@@ -19,7 +19,7 @@ from nstjax.config import default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, blocks=5, smoke=False)
+    arg = parse_arg(arg, smoke=False)
     config = default_config()
     config.content = ""
     config.size = 256  # in multiples of 8 there
@@ -31,7 +31,7 @@ def get_config(arg=None):
     config.padding = "reflect"
     config.init = "noise"
     config.noise_scale = 0.01  # around the mean colour of the style there, around mean grey here
-    config.terms.update(presets.heitz2021(arg.blocks))
+    config.terms.update(presets.heitz2021())
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

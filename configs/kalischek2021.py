@@ -10,7 +10,7 @@ Expect, measured with weights=mini, normalise=False, 256 pixels, 300 steps, The 
 Starry Night: 22 seconds on two CPU cores, the total from 0.272 to 0.006; swirls and palette of the
 painting over a bridge that is all there, without a content term.
 
-Arguments: `alpha=1` the share of style (1 in the program: no content term); `blocks=3`; `smoke`.
+Arguments: `alpha=1` the share of style (1 in the program: no content term); `smoke`.
 """
 
 from nstjax import presets
@@ -19,7 +19,7 @@ from nstjax.errors import UserError
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, alpha=1.0, blocks=5, smoke=False)
+    arg = parse_arg(arg, alpha=1.0, smoke=False)
     if not 0 < arg.alpha <= 1:
         raise UserError(f"alpha must be above 0 and at most 1; got {arg.alpha}")
     config = default_config()
@@ -28,7 +28,7 @@ def get_config(arg=None):
     config.optimizer = "adam"
     config.learning_rate = 0.1 * 0.225  # 0.1 of pixels divided by the deviation of ImageNet's
     config.init = "content"
-    config.terms.update(presets.kalischek2021(arg.blocks, arg.alpha))
+    config.terms.update(presets.kalischek2021(arg.alpha))
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

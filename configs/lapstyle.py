@@ -6,12 +6,13 @@
 neural-style with one more term: the Laplacian of the picture, pooled by 4, stays that of the content. Edges
 of the photograph survive where the Gram loss alone would paint over them; `laplacian=0` shows that.
 
-Expect, measured with blocks=3,optimizer=adam, blocks 1-3 of the real weights, 256 pixels, 200 steps, The
-Golden Gate Bridge and The Starry Night: the total from 1.83e6 to 7.7e5 in two minutes on two CPU cores;
-every cable of the bridge still there, painted in short strokes. Through `mini`, whose features are smaller,
-the Laplacian keeps the photograph as it is: these weights are for the network that they were made for.
+Expect, measured with optimizer=adam, blocks 1-3 of the real weights (--config.beyond_weights=drop), 256
+pixels, 200 steps, The Golden Gate Bridge and The Starry Night: the total from 1.83e6 to 7.7e5 in two
+minutes on two CPU cores; every cable of the bridge still there, painted in short strokes. Through `mini`,
+whose features are smaller, the Laplacian keeps the photograph as it is: these weights are for the network
+that they were made for.
 
-Arguments: `optimizer=lbfgs` or `adam`; `laplacian=100` the weight; `blocks=3`; `smoke`.
+Arguments: `optimizer=lbfgs` or `adam`; `laplacian=100` the weight; `smoke`.
 """
 
 from nstjax import presets
@@ -19,7 +20,7 @@ from nstjax.config import default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, optimizer="lbfgs", laplacian=100.0, blocks=5, smoke=False)
+    arg = parse_arg(arg, optimizer="lbfgs", laplacian=100.0, smoke=False)
     config = default_config()
     config.size = 512
     config.steps = 1000
@@ -29,7 +30,7 @@ def get_config(arg=None):
         config.optimizer_args.memory_size = 100  # as neural-style
     else:
         config.learning_rate = 10 / 255  # as neural-style
-    config.terms.update(presets.lapstyle(arg.blocks))
+    config.terms.update(presets.lapstyle())
     config.terms.laplacian.weight = arg.laplacian
     config = smoke(config) if arg.smoke else config
     config.lock()

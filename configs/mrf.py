@@ -7,13 +7,14 @@ Each 3 x 3 patch of features is drawn to the patch of the style that is most lik
 With `copies`, so it is to the patches of 25 copies of the style, turned by up to 15 degrees and up to 1.1
 times as large or small.
 
-Expect, seen with blocks=3, Adam and the real weights, 384 pixels, four minutes on two CPU cores: the
-photograph in fine strokes, its own colours kept, and from noise, as in the program, nearly the same picture,
-in which the patches are three quarters of the objective: patches of relu3_1 alone find their like, content at
-relu3_4 leaves them little room, and relu4_1 is not there. `one_loss.py:loss=mrf` pulls harder, at finer
-taps too, and brings whole stars. Through `mini`, whose features are smaller, total variation blurs all.
+Expect, seen with Adam and blocks 1-3 of the real weights (--config.beyond_weights=drop), 384 pixels, four
+minutes on two CPU cores: the photograph in fine strokes, its own colours kept, and from noise, as in the
+program, nearly the same picture, in which the patches are three quarters of the objective: patches of
+relu3_1 alone find their like, content at relu3_4 leaves them little room, and relu4_1 is not there.
+`one_loss.py:loss=mrf` pulls harder, at finer taps too, and brings whole stars. Through `mini`, whose
+features are smaller, total variation blurs all.
 
-Arguments: `optimizer=lbfgs` or `adam`; `copies`; `blocks=3`; `smoke`.
+Arguments: `optimizer=lbfgs` or `adam`; `copies`; `smoke`.
 """
 
 from nstjax import presets
@@ -21,14 +22,14 @@ from nstjax.config import default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, optimizer="lbfgs", copies=False, blocks=5, smoke=False)
+    arg = parse_arg(arg, optimizer="lbfgs", copies=False, smoke=False)
     config = default_config()
     config.size = 384
     config.optimizer = arg.optimizer
     if arg.optimizer == "lbfgs":
         config.optimizer_args.memory_size = 25  # nCorrection
     config.init = "content"  # ours; noise in the program by default
-    config.terms.update(presets.mrf(arg.blocks))
+    config.terms.update(presets.mrf())
     if arg.copies:  # two steps of pi / 24 and of a factor of 1.05 either way
         config.style_angles = (-15.0, -7.5, 0.0, 7.5, 15.0)
         config.style_scales = tuple(1.05**i for i in range(-2, 3))

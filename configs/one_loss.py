@@ -1,6 +1,6 @@
 """Content and one style loss, of equal force: what each loss does to the same picture.
 
-    python -m experiments.losses_sheet --config=configs/one_loss.py:blocks=3 \\
+    python -m experiments.losses_sheet --config=configs/one_loss.py \\
         --config.content=photo.jpg --config.style=painting.jpg --workdir=runs/losses
 
 or one of them, as any experiment: `--config=configs/one_loss.py:loss=cmd`. The same content, style,
@@ -8,19 +8,21 @@ start, steps and network for all; each term is divided by the norm of its gradie
 noise, so that the weight of the style is its share of the gradient there, whatever the loss. A loss
 that compares with the content, or with nothing, is added to a Gram loss.
 
-Expect, with blocks=3 and the real weights at 192 pixels, half a minute a picture on two CPU cores and two or
-three for `mrf` and `contextual` (docs/losses.jpg: The Golden Gate Bridge after The Starry Night). Gram, its
-relatives and first moments bring colours and strokes; moments of more than one order, transport and
-correlation more of both and the dark foreground; `mrf` and `relaxed_emd` whole stars. `colour_histogram` and
-`palette` change colours alone, and dither. Three feature losses beside Gram are one picture, as they are
-multiples of each other; `value_range` does nothing where the optimiser projects to [0, 1], as it does here.
+Expect, with blocks 1-3 of the real weights (--config.beyond_weights=drop) at 192 pixels, half a minute a
+picture on two CPU cores and two or three for `mrf` and `contextual` (docs/losses.jpg: The Golden Gate
+Bridge after The Starry Night). Gram, its relatives and first moments bring colours and strokes; moments of
+more than one order, transport and correlation more of both and the dark foreground; `mrf` and `relaxed_emd`
+whole stars. `colour_histogram` and `palette` change colours alone, and dither. Three feature losses beside
+Gram are one picture, as they are multiples of each other; `value_range` does nothing where the optimiser
+projects to [0, 1], as it does here.
 
-Arguments: `loss=gram`; `blocks=5`; `smoke`.
+Arguments: `loss=gram`; `smoke`.
 """
 
 from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
 
+CONTENT = "relu4_2"
 OF_CONTENT = ("feature", "feature_deep_photo", "feature_sum", "self_similarity")
 OF_THE_PICTURE = (
     *("laplacian", "tv_anisotropic", "tv_corner", "tv_isotropic", "tv_nine_point", "value_range"),
@@ -28,7 +30,7 @@ OF_THE_PICTURE = (
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, loss="gram", blocks=5, smoke=False)
+    arg = parse_arg(arg, loss="gram", smoke=False)
     config = default_config()
     config.size = 256
     config.steps = 150
@@ -36,14 +38,13 @@ def get_config(arg=None):
     config.normalise = True
     config.pooling = "average"
     config.calibrate = "terms"
-    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
-    config.terms.content = term("feature", content, reference="content")
+    config.terms.content = term("feature", CONTENT, reference="content")
     if arg.loss in OF_CONTENT + OF_THE_PICTURE:
-        config.terms.style = presets.style_term("gram", arg.blocks, weight=20.0)
-        tap = content if arg.loss in OF_CONTENT else "image"
+        config.terms.style = presets.style_term("gram", weight=20.0)
+        tap = CONTENT if arg.loss in OF_CONTENT else "image"
         config.terms.added = term(arg.loss, tap, reference="content", weight=1.0)
     else:
-        config.terms.style = presets.style_term(arg.loss, arg.blocks, weight=20.0)
+        config.terms.style = presets.style_term(arg.loss, weight=20.0)
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

@@ -12,7 +12,7 @@ night sky.
 
 The paper's claim, that histograms make textures stable, holds here. Textures of The Starry Night from five
 seeds of noise, through blocks 1 to 3 of VGG-19, 48, 96 and 192 pixels, 300 steps each (`python -m
-experiments.seeds --config=configs/risser2017.py:texture,blocks=3,size=192
+experiments.seeds --config=configs/risser2017.py:texture,size=192 --config.beyond_weights=drop
 --variants=histogram=false,histogram=true`), root mean squares over channels in units of the style's
 deviation, Gram alone and with histograms:
 
@@ -26,7 +26,7 @@ Both make a new night sky of every seed, and at this size the eye sees no differ
 
 Arguments: `texture` for synthesis from noise, without content; `histogram=false` for Gram alone;
 `localised` compares regions of the same colour in --config.content_mask and --config.style_mask;
-`size=512` of the last stage; `blocks=3`; `smoke`.
+`size=512` of the last stage; `smoke`.
 """
 
 from nstjax import presets
@@ -34,13 +34,13 @@ from nstjax.config import default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, texture=False, histogram=True, localised=False, size=512, blocks=5, smoke=False)
+    arg = parse_arg(arg, texture=False, histogram=True, localised=False, size=512, smoke=False)
     config = default_config()
     config.size = arg.size
     config.optimizer = "adam"
     config.learning_rate = 0.02
     config.pooling = "average"
-    config.terms.update(presets.risser2017(arg.blocks))
+    config.terms.update(presets.risser2017())
     if arg.texture:
         config.content, config.init, config.noise_scale = "", "noise", 0.2
         del config.terms.content

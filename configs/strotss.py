@@ -12,7 +12,7 @@ Expect, measured with weights=mini at half these sizes (32 to 256 pixels), The G
 Starry Night: the total from 0.40 to 0.16 in 4 minutes on two CPU cores beside other load; the photograph
 in the painting's colours and short strokes, with some grain, since pixels are free one by one.
 
-Arguments: `content_weight=1` times 16, which is alpha at the first scale; `blocks=3`; `smoke`.
+Arguments: `content_weight=1` times 16, which is alpha at the first scale; `smoke`.
 """
 
 from nstjax import presets
@@ -21,7 +21,7 @@ from nstjax.errors import UserError
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, content_weight=1.0, blocks=5, smoke=False)
+    arg = parse_arg(arg, content_weight=1.0, smoke=False)
     if not arg.content_weight > 0:
         raise UserError(f"content_weight must be above 0; got {arg.content_weight}")
     config = default_config()
@@ -30,9 +30,9 @@ def get_config(arg=None):
     config.learning_rate = 4e-3
     config.init = "content"
     alpha, stages = 16 * arg.content_weight, []
-    config.terms.update(presets.strotss(arg.blocks, alpha))
+    config.terms.update(presets.strotss(alpha))
     for size in (64, 128, 256, 512):
-        weights = {name: {"weight": t.weight} for name, t in presets.strotss(arg.blocks, alpha).items()}
+        weights = {name: {"weight": t.weight} for name, t in presets.strotss(alpha).items()}
         stages.append({"size": size, "style_size": size, "steps": 250, "terms": weights})
         alpha /= 2
     config.stages = tuple(stages)

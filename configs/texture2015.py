@@ -7,20 +7,17 @@ Numbers from leongatys/DeepTextures. The code's final histogram matching of the 
 the optimisation and not applied here; its bounds are the range of the source picture, here [0, 1].
 
 Expect a new texture of the same strokes, colours and motifs with nothing where it was; measured with
-blocks=3, 256 pixels, 500 steps, two CPU cores, The Starry Night: 527 evaluations in 4 minutes.
+blocks 1-3 of the real weights (--config.beyond_weights=drop), 256 pixels, 500 steps, two CPU cores, The
+Starry Night: 527 evaluations in 4 minutes.
 
-Argument: `blocks=3` for weights that end at relu3_4 (taps conv1_1, pool1, pool2, relu3_4 in place of
-pool3 and pool4); `smoke`.
+Argument: `smoke`.
 """
 
 from nstjax.config import default_config, parse_arg, smoke, term
-from nstjax.errors import UserError
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, blocks=5, smoke=False)
-    if arg.blocks not in (3, 5):
-        raise UserError(f"blocks must be 3 or 5; got {arg.blocks}")
+    arg = parse_arg(arg, smoke=False)
     config = default_config()
     config.content = ""
     config.size = 256  # about 256 x 256 pixels
@@ -31,8 +28,7 @@ def get_config(arg=None):
     config.pooling = "average"
     config.init = "noise"
     config.noise_scale = 1 / 255  # standard normal, in network units
-    deep = ("pool3", "pool4") if arg.blocks == 5 else ("relu3_4",)
-    taps = ("relu1_1", "pool1", "pool2", *deep)  # conv1_1 (rectified), pool1 ... pool4
+    taps = ("relu1_1", "pool1", "pool2", "pool3", "pool4")  # conv1_1 (rectified), pool1 ... pool4
     config.terms.style = term("gram", taps, convention="deep_textures", weight=1e9)
     config = smoke(config) if arg.smoke else config
     config.lock()

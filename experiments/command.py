@@ -87,7 +87,7 @@ def _parse(main, required, words):
     own = {flag.name: flag.help for flag in flags.FLAGS.get_key_flags_for_module(main.__module__)}
     config = None
     try:
-        argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
+        argv = _smoked(flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False))
         # ml_collections reports what is wrong with a config in many ways, so that is looked at first.
         if (named := named_config(argv)) is not None:
             config = load_config(named)
@@ -112,6 +112,16 @@ def _parse(main, required, words):
             also = f", and {', '.join(words)} may be given" if words else ""
             raise UserError(f"argument {word!r} is not understood; flags look like --name=value{also}")
     return argv
+
+
+def _smoked(argv):
+    """The command line with a flag --smoke made into the argument of the config that it stands for."""
+    named = named_config(argv)
+    if named is None or "--smoke" not in argv:
+        return argv
+    smoked = f"{named},smoke" if ":" in named else f"{named}:smoke"
+    kept = [word for word in argv if word != "--smoke"]
+    return [smoked if word == named else word.replace(f"config={named}", f"config={smoked}") for word in kept]
 
 
 def named_config(argv):
@@ -165,6 +175,7 @@ def _usage(main, own, config):
     lines += [f"  --{name}: {text}" for name, text in own.items()]
     if config is None:
         return "\n".join([*lines, "", "With --config=FILE, --help lists the keys of that config as well."])
+    lines.append("  --smoke: cut the config down to seconds, as --config=FILE:smoke does")
     lines += ["", "Keys of the config, set by --config.KEY=VALUE, and their values:"]
     leaves = [(k, v) for k, v in _items(config) if not isinstance(v, ml_collections.ConfigDict)]
     return "\n".join([*lines, *(f"  {key} = {value!r}" for key, value in leaves)])

@@ -12,9 +12,8 @@ from ml_collections import config_flags
 from PIL import Image
 
 from experiments import command
-from nstjax import files, images
+from nstjax import files, images, runs
 from nstjax.images import sheet
-from nstjax.runs import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, for every style.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run folders and of gallery.jpg.")
@@ -29,8 +28,8 @@ def main(_):
         config = _CONFIG.value.copy_and_resolve_references()
         config.style = style
         name = re.sub(r"\W+", "_", style.removeprefix("example:"))
-        left = run.stylize(config, workdir / f"{i:02d}_{name}", command=command.line())
-        pictures.append(("", Image.open(left["picture"]).convert("RGB")))
+        outputs = runs.run(config, workdir / f"{i:02d}_{name}", command=command.line())
+        pictures.append(("", Image.open(outputs["picture"]).convert("RGB")))
     made = sheet.flow(pictures, _COLUMNS.value)
     files.write_atomic(workdir / "gallery.jpg", sheet.encode(made, "JPEG", quality=90))
     return f"sheet: {workdir / 'gallery.jpg'}"

@@ -12,9 +12,8 @@ from ml_collections import config_flags
 from PIL import Image
 
 from experiments import command
-from nstjax import files, losses
+from nstjax import files, losses, runs
 from nstjax.images import sheet
-from nstjax.runs import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/one_loss.py, whose loss is replaced.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run folders and of losses.jpg.")
@@ -26,8 +25,8 @@ def main(argv):
     workdir, pictures = Path(_WORKDIR.value), []
     for name in _LOSSES.value:
         config = command.with_argument(argv, f"loss={name}", _CONFIG.value)
-        left = run.stylize(config, workdir / name, command=command.line())
-        pictures.append((name, Image.open(left["picture"]).convert("RGB")))
+        outputs = runs.run(config, workdir / name, command=command.line())
+        pictures.append((name, Image.open(outputs["picture"]).convert("RGB")))
         first, *_, last = (workdir / name / "metrics.jsonl").read_text().splitlines()
         start, end = (json.loads(line)["total"] for line in (first, last))
         print(f"{name:24s} total {start:.4g} -> {end:.4g}", flush=True)

@@ -17,9 +17,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax import files, images, metrics
+from nstjax import files, images, metrics, runs
 from nstjax.errors import UserError
-from nstjax.runs import experiment, run
+from nstjax.runs import stage
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to run.")
 _VARIANTS = flags.DEFINE_list("variants", None, "Arguments of the config, one at a time.")
@@ -35,8 +35,8 @@ def main(argv):
         gaps = []
         for seed in range(_SEEDS.value):
             config.seed = seed
-            left = run.stylize(config, workdir / f"{variant}_{seed}", command=command.line())
-            gaps.append(_gaps(config, left["picture"]))
+            outputs = runs.run(config, workdir / f"{variant}_{seed}", command=command.line())
+            gaps.append(_gaps(config, outputs["picture"]))
         gaps = jax.tree.map(lambda *values: np.stack(values), *gaps)
         result[variant] = {
             tap: {
@@ -53,12 +53,12 @@ def main(argv):
 
 def _gaps(config, picture):
     """{tap: `metrics.channel_gaps`} of a finished picture to the style, as large as in the run."""
-    loaded = experiment.load(config)
-    last = loaded.stage_configs[-1]
+    loaded = runs.load(config)
+    last = loaded.stages[-1]
     if len(loaded.styles) != 1:
         raise UserError(f"style names {len(loaded.styles)} pictures; expected one, to compare with")
-    style, *_ = experiment.style_pictures(*loaded.styles, last)
-    encoder = experiment.make_encoder(loaded.weights, last)
+    style, *_ = stage.style_images(*loaded.styles, last.config)
+    encoder = stage.make_encoder(loaded, last)
     taps = ("image", *(tap for tap in TAPS if tap in encoder.taps))
     image = images.load_picture(str(picture)).pixels
     image = images.resize(image, *image.shape[:2])

@@ -8,15 +8,15 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax.runs import run
+from nstjax import runs
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make, or to go on with.")
 
 
 def main(_):
-    left = run.stylize(_CONFIG.value, _WORKDIR.value, command=command.line())
-    return "\n".join(f"{kind + ':':8} {path}" for kind, path in left.items())
+    outputs = runs.run(_CONFIG.value, _WORKDIR.value, command=command.line())
+    return "\n".join(f"{kind + ':':8} {path}" for kind, path in outputs.items())
 
 
 if __name__ == "__main__":

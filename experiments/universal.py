@@ -14,8 +14,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
+from nstjax import runs
 from nstjax.errors import UserError
-from nstjax.runs import grid, transfer
+from nstjax.runs import grid
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The transfer.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make.")
@@ -28,12 +29,12 @@ _STYLES = flags.DEFINE_list("styles", [], "Pictures, one after the other, in the
 def main(_):
     config, workdir, line = _CONFIG.value, _WORKDIR.value, command.line()
     if _CONTENTS.value:
-        left = grid.stylize(config, _CONTENTS.value, _STYLES.value, workdir, line)
+        outputs = grid.run(config, _CONTENTS.value, _STYLES.value, workdir, line)
     elif _STYLES.value:
         raise UserError("--styles is given without --contents; give both, or config.content and config.style")
     else:
-        left = transfer.stylize(config, workdir, command=line)
-    return "\n".join(f"{name}: {path}" for name, path in left.items())
+        outputs = runs.run(config, workdir, command=line)
+    return "\n".join(f"{name}: {path}" for name, path in outputs.items())
 
 
 if __name__ == "__main__":

@@ -18,10 +18,13 @@ def default_config():
       style_angles, style_scales: copies of each style, turned by so many degrees (reflections fill the
         corners) and so many times as large: every angle at every scale, all of one weight. Empty: (0,), (1,).
       weights: a weight set by name, path or mirror (`nstjax.networks.load`).
+      beyond_weights: what happens to taps deeper than the weights, as of a file that ends early: "refuse"
+        them, or "drop" them (`nstjax.runs.terms.within`).
       normalise: Gatys' weight normalisation, calibrated on the example pictures.
       init: "content", "style" (cropped to the canvas), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
-      optimizer, optimizer_args, schedule, schedule_args, project, ema: see `nstjax.optimize.make_method` and `Plan`.
+      optimizer, optimizer_args, schedule, schedule_args, project, ema: see `make_method` and `Plan` of
+        `nstjax.optimize`.
       learning_rate: unset for the optimiser's usual: 1 for lbfgs (a factor on its first guess of a
         step), 0.02 for all others.
       content_mask, style_mask: label pictures (`nstjax.images.labels.LABELS`) of the canvas and of each
@@ -54,6 +57,7 @@ def default_config():
     config.style_angles = ()
     config.style_scales = ()
     config.weights = "vgg19"
+    config.beyond_weights = "refuse"
     config.normalise = False
     config.pooling = "max"
     config.padding = "zero"

@@ -1,12 +1,10 @@
 """Published objectives as sets of terms, each number with its source.
 
-A preset is {name: term} for `config.terms`, computes what the named program or paper computes of the
-same features, and says for which network. With `blocks=3` it keeps to the taps of blocks 1 to 3, for
-weights that end at relu3_4: style taps beyond are left out, a content tap beyond becomes relu3_4.
+A preset is {name: term} for `config.terms`, computes the same as the named program or paper of the same
+features, and says for which network.
 """
 
 from nstjax.config import term
-from nstjax.errors import UserError
 from nstjax.networks.vgg import TAPS, WIDTHS
 
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -30,138 +28,119 @@ _STYLE_TAPS = {
 }
 
 
-def style_term(loss, blocks=5, **options):
+def style_term(loss, **options):
     """The term of one of `STYLE_LOSSES` at the taps where it is compared with the others."""
-    taps = _STYLE_TAPS.get(loss) or reached(STYLE_TAPS, blocks)
-    return term(loss, taps, **_STYLE_ARGUMENTS.get(loss, {}), **options)
+    return term(loss, _STYLE_TAPS.get(loss, STYLE_TAPS), **_STYLE_ARGUMENTS.get(loss, {}), **options)
 
 
-def reached(taps, blocks):
-    """Those of the taps that weights of so many blocks reach, which end at relu3_4 or not at all.
-
-    Raises:
-      UserError: for blocks other than 3 and 5.
-    """
-    if blocks not in (3, 5):
-        raise UserError(f"blocks must be 3 or 5; got {blocks}")
-    return tuple(tap for tap in taps if blocks == 5 or TAPS.index(tap) <= TAPS.index("relu3_4"))
-
-
-def gatys2016_paper(blocks=5):
+def gatys2016_paper():
     """Gatys et al. 2016, equations 1 to 7, alpha / beta = 1e-3; average pooling, normalised network."""
-    taps = reached(STYLE_TAPS, blocks)
     return {
-        "content": _content("feature_sum", "relu4_2", blocks, weight=1e-3),  # alpha
-        "style": term("gram", taps, convention="gatys2016", weight=1 / len(taps)),  # w_l = 1/5, beta 1
+        "content": _content("feature_sum", "relu4_2", weight=1e-3),  # alpha
+        "style": term("gram", STYLE_TAPS, convention="gatys2016", weight=1 / 5),  # w_l = 1/5, beta 1
     }
 
 
-def gatys2016_normalised(blocks=5):
+def gatys2016_normalised():
     """leongatys/NeuralImageSynthesis, its weights for the normalised network; average pooling."""
-    taps = reached(STYLE_TAPS, blocks)
     return {
-        "content": _content("feature", "relu4_2", blocks, weight=1e6),
-        "style": term("gram", taps, weight=1e9 / len(taps)),
+        "content": _content("feature", "relu4_2", weight=1e6),
+        "style": term("gram", STYLE_TAPS, weight=1e9 / 5),
     }
 
 
-def gatys2016_code(blocks=5):
+def gatys2016_code():
     """leongatys/PytorchNeuralStyleTransfer; max pooling, network as it is."""
-    taps = reached(STYLE_TAPS, blocks)
     return {
-        "content": _content("feature", "relu4_2", blocks, weight=1.0),
-        "style": term("gram", taps, tap_weights=_per_square(taps)),  # 1e3 / C^2
+        "content": _content("feature", "relu4_2", weight=1.0),
+        "style": term("gram", STYLE_TAPS, tap_weights=_per_square(STYLE_TAPS)),  # 1e3 / C^2
     }
 
 
-def deep_textures(blocks=5):
+def deep_textures():
     """Gatys et al. 2015 and leongatys/DeepTextures; average pooling, normalised network."""
     taps = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
-    return {"style": term("gram", reached(taps, blocks), convention="deep_textures", weight=1e9)}
+    return {"style": term("gram", taps, convention="deep_textures", weight=1e9)}
 
 
-def neural_style(blocks=5):
+def neural_style():
     """jcjohnson/neural-style at its defaults; max pooling, network as it is."""
     return {
-        "content": _content("feature", "relu4_2", blocks, weight=5.0),  # -content_weight
-        "style": term("gram", reached(STYLE_TAPS, blocks), convention="neural_style", weight=100.0),
+        "content": _content("feature", "relu4_2", weight=5.0),  # -content_weight
+        "style": term("gram", STYLE_TAPS, convention="neural_style", weight=100.0),
         "tv": _tv_corner(1e-3),  # -tv_weight
     }
 
 
-def fast_neural_style(blocks=5):
+def fast_neural_style():
     """jcjohnson/fast-neural-style, the training loss of Johnson et al. 2016; there of VGG-16."""
     taps = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     return {
-        "content": _content("feature", "relu3_3", blocks, weight=1.0),
-        "style": term("gram", reached(taps, blocks), convention="fast_neural_style", weight=5.0),
+        "content": _content("feature", "relu3_3", weight=1.0),
+        "style": term("gram", taps, convention="fast_neural_style", weight=5.0),
         "tv": _tv_corner(1e-6, pixel_range=255.0),
     }
 
 
-def wct2017(blocks=5):
+def wct2017():
     """The style loss that Li et al. 2017 report (WCT, table 1): covariances at five taps, alike."""
-    return {"style": term("covariance", reached(STYLE_TAPS, blocks))}
+    return {"style": term("covariance", STYLE_TAPS)}
 
 
-def risser2017(blocks=5):
+def risser2017():
     """Risser et al. 2017: Gram and histogram losses whose gradients are limited, not weighted.
 
     The limits are the paper's: 100 for style, 1 for content, of gradients of raw sums in a network that
     reads values from 0 to 255. The weights undo the means that our losses are, but for the number of
-    positions, which the limits make irrelevant while they bind. With `blocks=3` the deeper histogram is at
-    relu3_1.
+    positions, which the limits make irrelevant while they bind.
     """
-    style = reached(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), blocks)
     return {
-        "content": _content("feature_sum", "relu4_1", blocks, weight=1.0, limit=1.0),
-        "style": term("gram", style, convention="neural_texture_synthesis", weight=1.0, limit=100.0),
-        "histogram": term("histogram", (style[0], style[-1]), weight=1e6, limit=100.0),
+        "content": _content("feature_sum", "relu4_1", weight=1.0, limit=1.0),
+        "style": term("gram", STYLE_TAPS[:4], convention="neural_texture_synthesis", weight=1.0, limit=100.0),
+        "histogram": term("histogram", ("relu1_1", "relu4_1"), weight=1e6, limit=100.0),
     }
 
 
-def deep_painterly(blocks=5, style_weight=1.0):
+def deep_painterly(style_weight=1.0):
     """luanfujun/deep-painterly-harmonization without its masks: gradients normalised to their weights.
 
     The style's noise is taken to be low, so that the weight of total variation is that of the histogram's
-    complement, 10 - tv with tv near 0. With `blocks=3` the deeper histogram is at relu3_1.
+    complement, 10 - tv with tv near 0.
     """
-    style = reached(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), blocks)
     return {
-        "content": _content("feature", "relu4_1", blocks, weight=1.0, normalise="l2"),
-        "style": term("gram", style, weight=style_weight, normalise="l2"),
-        "histogram": term("histogram", (style[0], style[-1]), weight=10 * style_weight, normalise="l2"),
+        "content": _content("feature", "relu4_1", weight=1.0, normalise="l2"),
+        "style": term("gram", STYLE_TAPS[:4], weight=style_weight, normalise="l2"),
+        "histogram": term("histogram", ("relu1_1", "relu4_1"), weight=10 * style_weight, normalise="l2"),
     }
 
 
-def lapstyle(blocks=5):
+def lapstyle():
     """askerlee/lapstyle, Li et al. 2017, at its defaults; max pooling, network as it is."""
     return {
-        "content": _content("feature", "relu4_2", blocks, weight=20.0),
-        "style": term("gram", reached(STYLE_TAPS, blocks), convention="neural_style", weight=100.0),
+        "content": _content("feature", "relu4_2", weight=20.0),
+        "style": term("gram", STYLE_TAPS, convention="neural_style", weight=100.0),
         "laplacian": term("laplacian", "image", reference="content", pool=4, weight=100.0),  # k = 2
         "tv": _tv_corner(1e-3),
     }
 
 
-def mrf(blocks=5):
+def mrf():
     """chuanli11/CNNMRF, Li & Wand 2016: patches at two taps; max pooling, network as it is."""
-    taps = reached(("relu3_1", "relu4_1"), blocks)
     return {
-        "content": _content("feature", "relu4_1", blocks, weight=20.0),
-        "style": term("mrf", taps, size=3, stride=2, convention="cnnmrf", weight=1e-4),
+        "content": _content("feature", "relu4_1", weight=20.0),
+        "style": term("mrf", ("relu3_1", "relu4_1"), size=3, stride=2, convention="cnnmrf", weight=1e-4),
         "tv": _tv_corner(1e-3),
     }
 
 
-def strotss(blocks=5, alpha=16.0):
+def strotss(alpha=16.0):
     """Kolkin et al. 2019 on hypercolumns; `alpha` is halved from scale to scale, from 16 down to 2.
 
     The columns hold the nine taps of nkolkin13/STROTSS, there of VGG-16, at the size of relu3_1, but for
     relu5_1 in place of the last, relu5_3.
     """
     taps = ("relu3_1", "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_2", "relu3_3", "relu4_3", "relu5_1")
-    column = "+".join(("relu3_1", "image", *reached(taps[1:], blocks)))
+    column = "+".join(("relu3_1", "image", *taps[1:]))
     share = 1 / (alpha + 2)
     return {
         "content": term("self_similarity", column, reference="content", weight=alpha * share),
@@ -171,38 +150,36 @@ def strotss(blocks=5, alpha=16.0):
     }
 
 
-def heitz2021(blocks=5):
+def heitz2021():
     """Heitz et al. 2021 and tchambon's code: twelve taps alike; normalised network, average pooling."""
     taps = [tap for tap in TAPS if tap.startswith("relu") and tap <= "relu4_4"]
-    return {"style": term("sliced_wasserstein", reached(taps, blocks))}
+    return {"style": term("sliced_wasserstein", taps)}
 
 
-def kalischek2021(blocks=5, alpha=1.0):
+def kalischek2021(alpha=1.0):
     """Kalischek et al. 2021, D1noFuzi/cmd_styletransfer: taps before the ReLU; `alpha` is 1 by default."""
-    taps = reached([f"conv{block}_1" for block in range(1, 6)], blocks)
+    taps = [f"conv{block}_1" for block in range(1, 6)]
     per_tap = tuple(alpha * w for w in _per_square(taps))  # 1e3 / C^2
     return {
-        "content": _content("feature", "relu4_1", blocks, weight=1 - alpha),
+        "content": _content("feature", "relu4_1", weight=1 - alpha),
         "style": term("cmd", taps, tap_weights=per_tap),
     }
 
 
-def crowsonkb(blocks=5):
+def crowsonkb():
     """crowsonkb/style-transfer-pytorch at its defaults: Gaussian Wasserstein distances."""
-    taps = reached(STYLE_TAPS, blocks)
-    profile = tuple(4.0 ** (4 - i) / 341 for i in range(len(taps)))  # 256, 64, 16, 4, 1 of their sum
+    profile = tuple(4.0 ** (4 - i) / 341 for i in range(5))  # 256, 64, 16, 4, 1 of their sum
     return {
-        "content": _content("feature", "relu4_2", blocks, weight=0.015),
+        "content": _content("feature", "relu4_2", weight=0.015),
         "style": term(
-            "wasserstein_gaussian", taps, tap_weights=profile, convention="crowsonkb", iterations=12
+            "wasserstein_gaussian", STYLE_TAPS, tap_weights=profile, convention="crowsonkb", iterations=12
         ),
         "tv": term("tv_nine_point", "image", reference="content", weight=2.0),
     }
 
 
-def _content(loss, tap, blocks, **options):
-    (there,) = reached((tap,), blocks) or ("relu3_4",)
-    return term(loss, there, reference="content", **options)
+def _content(loss, tap, **options):
+    return term(loss, tap, reference="content", **options)
 
 
 def _per_square(taps):

@@ -156,6 +156,8 @@ def _file_bytes(name):
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"picture {name}: too large a file; the most is {MAX_BYTES / 1e9:.0f} GB")
         return path.read_bytes()
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(
             f"picture {name}: no such file{files.near_file(path) or '; expected a path or example:NAME'}"

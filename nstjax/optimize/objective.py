@@ -1,6 +1,8 @@
 """Terms to targets, and the weighted sum of their scores with a flat report."""
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -65,7 +67,7 @@ class Region(NamedTuple):
     """A region of the picture and what it is compared with.
 
     Attributes:
-      share: scalar, its weight among the regions of the term.
+      share: scalar, its weight among the regions of the term; None for the whole picture.
       where: [h, w] in [0, 1], its mask in the picture; None for the whole picture.
       target: of the region of the same label in the reference.
     """
@@ -169,7 +171,7 @@ def make_targets(
 def _shares(term, tap, references, masks):
     """{label: (share, mask [h, w])} of the regions of the picture at a tap."""
     if not term.regions:
-        return {WHOLE: (1.0, None)}
+        return {WHOLE: (None, None)}
     given = [[reference.masks for reference in references[name]] for name in term.references]
     if masks is None or any(each is None for several in given for each in several):
         raise ValueError(f"term {term.name!r} has regions, and no masks are given")
@@ -240,13 +242,16 @@ class Objective:
             for tap in term.taps:
                 weight = problem.weights[term.name][tap]
                 x = controlled(features[tap], term.control, weight)
-                value = sum(
-                    region.share * term.loss.score(x, region.target, where=region.where, key=key)
-                    for region in problem.targets[term.name][tap].values()
-                )
+                regions = problem.targets[term.name][tap].values()
+                value = functools.reduce(operator.add, [_score(term, x, region, key) for region in regions])
                 report[f"{term.name}/{tap}"] = value
                 total += weight * value
         return total, report
+
+
+def _score(term, x, region, key):
+    value = term.loss.score(x, region.target, where=region.where, key=key)
+    return value if region.share is None else region.share * value
 
 
 def term_weights(terms: Sequence[Term], weights: Mapping[str, float | Sequence[float]]):

@@ -115,9 +115,10 @@ class RunFolder:
                 os.fsync(self._logs.fileno())
                 size = self._logs.tell()
         progress = {**progress, "metrics_bytes": size, "sha256": _digest(state)}
+        manager = self._checkpoints()
         try:
-            self._checkpoints().save(number, args=checkpoints.Save(state, progress))
-            self._checkpoints().wait_until_finished()
+            manager.save(number, args=checkpoints.Save(state, progress))
+            manager.wait_until_finished()
         except (OSError, ValueError) as error:
             raise UserError(f"cannot write {self.path / 'checkpoints'}: {_reason(error)}") from None
 

@@ -92,14 +92,14 @@ def _run(jobs, loaded):
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
             read, reading = reading, following and pool.submit(_read, following)
             bar.set_postfix_str(f"{job.path.parent.name}/{job.path.name}")
-            transfer = loaded[job.style]
+            styled = loaded[job.style]
             try:
                 picture = read.result()
-                label = _label(transfer, picture)
+                label = _label(styled, picture)
                 if not _there(job.path, label):
                     if job.style not in regions:
-                        regions = {job.style: transfer.regions_of(transfer)}
-                    one = dataclasses.replace(transfer, content=picture)
+                        regions = {job.style: transfer.regions_of(styled)}
+                    one = dataclasses.replace(styled, content=picture)
                     transfer.check_sizes(one)
                     image = np.asarray(transfer.make_image(one, regions[job.style]))
                     if not np.isfinite(image).all():
@@ -132,9 +132,9 @@ def _there(path, label):
         return made.text.get("Comment") == label
 
 
-def _label(transfer, content):
-    styles = ", ".join(f"{p.name} {p.sha256[:16]}" for p in transfer.styles)
-    return f"{transfer.label}; content: {content.name} {content.sha256[:16]}; style: {styles}"
+def _label(run, content):
+    styles = ", ".join(f"{p.name} {p.sha256[:16]}" for p in run.styles)
+    return f"{run.label}; content: {content.name} {content.sha256[:16]}; style: {styles}"
 
 
 def _names(contents):

@@ -43,7 +43,14 @@ class ImageRun(Run):
     def notes(self):
         label = self.network.label
         untrained = f"the network has random weights ({label}), not trained ones"
-        return (*super().notes, *([untrained] if label.startswith("random") else []))
+        notes = (*super().notes, *([untrained] if label.startswith("random") else []))
+        read = {name: term.taps for spec in self.stages for name, term in spec.config.terms.items()}
+        asked = self.config["terms"]
+        return notes + tuple(
+            f"terms.{name} reads {', '.join(taps)}: the weights do not reach all of its taps"
+            for name, taps in read.items()
+            if name in asked and tuple(asked[name]["taps"]) != tuple(taps)
+        )
 
     @property
     def structure(self):
@@ -113,7 +120,11 @@ def load(config, cache=None) -> ImageRun:
     initial = _read_initial(config, content, styles, cache)
     masked = regions.check_wanted(config, [term for spec in specs for term in spec.terms])
     labels = regions.read(config, content, styles) if masked else None
-    run = ImageRun(plain, _read_network(config, cache), content, styles, labels, initial, specs)
+    network = _read_network(config, cache)
+    if config.beyond_weights == "drop":
+        reachable = vgg.reachable_taps(network.params)
+        specs = tuple(stage.within(spec, reachable) for spec in specs)
+    run = ImageRun(plain, network, content, styles, labels, initial, specs)
     for spec in specs:
         _check_terms(run, spec)
         _check_memory(run, spec)

@@ -26,8 +26,8 @@ from nstjax.runs.cache import Cache
 
 MEAN_GREY = (0.485, 0.458, 0.408)
 _OF_THE_RUN = (
-    *("method", "content", "style", "content_mask", "style_mask", "weights", "normalise", "seed", "init"),
-    *("max_evaluations", "max_seconds", "stages"),
+    *("method", "content", "style", "content_mask", "style_mask", "weights", "beyond_weights", "normalise"),
+    *("seed", "init", "max_evaluations", "max_seconds", "stages"),
 )
 _CALIBRATION_NOISE = 0.1
 
@@ -122,6 +122,14 @@ def _make_spec(config):
         raise UserError(str(error)) from None
     terms.check_control(built, method)
     return StageSpec(config, built, Plan(method, config.ema, config.log_every, config.log_gradients))
+
+
+def within(spec, reachable) -> StageSpec:
+    """The `StageSpec` with terms at reachable taps alone, as `nstjax.runs.terms.within` makes them."""
+    config = spec.config.copy_and_resolve_references()
+    with config.unlocked():
+        config.terms = terms.within(config.terms, reachable)
+    return dataclasses.replace(spec, config=config, terms=terms.build(config.terms))
 
 
 def make_stage(run, index, cache=None) -> Stage:

@@ -3,8 +3,11 @@
 import functools
 import inspect
 
+from ml_collections import ConfigDict
+
 from nstjax import losses, transforms
 from nstjax.errors import UserError, check_choice, nearest
+from nstjax.networks.vgg import TAPS
 from nstjax.ops.gradients import FREE, NORMS, Control
 from nstjax.optimize.objective import REGIONS, Term
 from nstjax.runs import validate
@@ -26,6 +29,40 @@ def build(terms):
     if not terms:
         raise UserError("terms is empty: an experiment needs at least one loss")
     return tuple(_term(name, term) for name, term in terms.items())
+
+
+def within(terms, reachable):
+    """The terms of a config at the taps that a network reaches.
+
+    A tap that is deeper is left out, as is the deeper part of a composite tap. The weights of the taps that
+    remain are scaled so that their sum stays. A term on the content that keeps no tap reads the deepest
+    ReLU.
+
+    Args:
+      terms: the `terms` of a config, a ConfigDict.
+      reachable: names of taps, shallow to deep.
+
+    Raises:
+      UserError: for another term that keeps no tap.
+    """
+    return ConfigDict({name: _within(name, term, reachable) for name, term in terms.items()})
+
+
+def _within(name, term, reachable):
+    beyond = set(TAPS) - set(reachable)
+    taps = ["+".join(part for part in tap.split("+") if part not in beyond) for tap in term.taps]
+    weights = term.tap_weights or (1.0,) * len(taps)
+    kept = [(tap, weight) for tap, weight in zip(taps, weights, strict=True) if tap]
+    if not kept and term.reference != "content":
+        raise UserError(f"terms.{name}.taps: the weights end at {reachable[-1]}, before all of them")
+    if not kept:
+        deepest = [tap for tap in reachable if tap.startswith("relu")][-1]
+        return ConfigDict({**term, "taps": (deepest,), "tap_weights": ()})
+    taps, left = zip(*kept, strict=True)
+    weight = term.weight * (sum(weights) / (sum(left) or 1.0))
+    return ConfigDict(
+        {**term, "taps": taps, "tap_weights": left if term.tap_weights else (), "weight": weight}
+    )
 
 
 def _term(name, term):

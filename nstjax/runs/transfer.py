@@ -116,8 +116,6 @@ def load(config, cache=None) -> TransferRun:
         raise UserError("style is empty; expected a path or example:NAME")
     if not content and config.init == "content":
         raise UserError("init is 'content', but content is empty; give a content, or init noise")
-    if any(weight < 0 for weight in config.style_weights):
-        raise UserError(f"style_weights must be at least 0; got {tuple(config.style_weights)}")
     given = regions.given(config)
     if len(given) == 1:
         raise UserError(f"{given[0]} is given alone: give both content_mask and style_mask")
@@ -227,8 +225,10 @@ def _check_values(config):
     for key, least in {"size": 1, "style_size": 0, "passes": 1, "seed": 0, "tile": 0}.items():
         check_at_least(key, config[key], least)
     validate.at_most("seed", config.seed, validate.LARGEST_SEED)
-    for key in ("levels", "alpha"):
+    for key in ("levels", "alpha", "style_weights"):
         validate.numbers(key, config[key])
+    if any(weight < 0 for weight in config.style_weights):
+        raise UserError(f"style_weights must be at least 0; got {tuple(config.style_weights)}")
     if not config.levels or not set(config.levels) <= set(LEVELS):
         raise UserError(f"levels must be some of {LEVELS}; got {tuple(config.levels)}")
     if len(config.alpha) not in (1, len(config.levels)):

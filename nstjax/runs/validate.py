@@ -38,6 +38,7 @@ def stage_values(config):
         check_at_least("learning_rate", config.learning_rate, 0)
     if not 0 <= config.ema < 1:
         raise UserError(f"ema must be in [0, 1); got {config.ema}")
+    check_choice("beyond_weights", config.beyond_weights, ("refuse", "drop"))
     check_choice("pooling", config.pooling, POOLINGS)
     check_choice("padding", config.padding, tuple(PADDINGS))
     for key in ("style_angles", "style_scales"):

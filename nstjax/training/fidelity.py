@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import losses, optimize
-from nstjax.optimize.objective import Objective, Term, make_targets
+from nstjax import losses
+from nstjax.optimize import Objective, Problem, Reference, Term, make_targets, minimize, term_weights
 from nstjax.training.distillation import apply_map
 
 
@@ -59,31 +59,20 @@ def gram_left(encoder, judge, content, style, *, taps, steps, learning_rate):
     Returns:
       {tap: the judge's loss after, as a fraction of that at the start}.
     """
-    ours, start = _style_problem(encoder, content, style, taps)
-    weights = {"style": {tap: 1 / value for tap, value in start.items()}}
-    plan = optimize.Plan("adam")
-    objective, params, targets = ours
-    problem = (params, targets, weights, jax.random.key(0))
-    state = optimize.initial_state(plan, content)
-    state, _ = optimize.run_chunk(objective, plan, state, problem, learning_rate, stop=steps, length=steps)
-    image = optimize.result(plan, state)
-    (objective, params, targets), start = _style_problem(judge, content, style, taps)
-    reached = _scores(objective, image, params, targets)
-    return {tap: reached[tap] / start[tap] for tap in taps}
-
-
-def _style_problem(encoder, content, style, taps):
     terms = (Term("style", losses.gram(), tuple(taps), "style"),)
-    targets = make_targets(encoder.apply, encoder.params, terms, {"style": [(jnp.asarray(style), 1.0)]})
-    objective = Objective(encoder.apply, terms)
-    start = _scores(objective, jnp.asarray(content), encoder.params, targets)
-    return (objective, encoder.params, targets), start
+    start = _scores(encoder, terms, content, style)
+    weights = {"style": [1 / start[tap] for tap in taps]}
+    options = {"init": content, "steps": steps, "learning_rate": learning_rate}
+    image = minimize(encoder, terms, {"style": style}, weights, **options).image
+    before, after = (_scores(judge, terms, x, style) for x in (content, image))
+    return {tap: after[tap] / before[tap] for tap in taps}
 
 
-def _scores(objective, image, params, targets):
-    """{tap: score}."""
-    ones = jax.tree.map(lambda _: 1.0, {"style": {tap: 0 for tap in targets["style"]}})
-    _, report = objective(image, params, targets, ones, jax.random.key(0))
+def _scores(encoder, terms, image, style):
+    """{tap: Gram loss} of an image [H, W, 3] through an encoder."""
+    targets = make_targets(encoder.apply, encoder.params, terms, {"style": [Reference(jnp.asarray(style))]})
+    problem = Problem(encoder.params, targets, term_weights(terms, {"style": 1.0}), jax.random.key(0))
+    _, report = Objective(encoder.apply, terms)(jnp.asarray(image), problem)
     return {name.removeprefix("style/"): float(value) for name, value in report.items()}
 
 

@@ -11,7 +11,7 @@ from nstjax import universal
 from nstjax.networks.vgg import CONVS
 from nstjax.ops.moments import merge
 from nstjax.transforms._base import mixed
-from nstjax.universal.transfer import Region
+from nstjax.universal.transfer import Region, continued, mask_at
 
 
 def stylize(levels, transform, image, regions, *, alpha=1.0, passes=1, mask_mode="area", key=None, tile=None):
@@ -115,8 +115,8 @@ def _transfer(level, transform, image, regions, alpha, mask_mode, tile):
     gathered = _gather(level, transform, image, [region.where for region in regions], mask_mode, tile)
     owns = [transform.parts.own(moments) for moments in gathered]
     styles = [region.style for region in regions]
-    wheres = [universal.mask_at(level, region.where, mask_mode) for region in regions]
-    wide = np.asarray(universal.continued(image, level.unit))
+    wheres = [mask_at(level, region.where, mask_mode) for region in regions]
+    wide = np.asarray(continued(image, level.unit))
     result = np.empty_like(wide)
     for window in windows(wide.shape[:2], tile, halo(level.level, decoded=True)):
         here = [where if where is None else window.crop(where, level.unit) for where in wheres]
@@ -128,8 +128,8 @@ def _transfer(level, transform, image, regions, alpha, mask_mode, tile):
 
 def _gather(level, transform, image, wheres, mask_mode, tile):
     """The `Moments` of a picture's features under each of some masks."""
-    wheres = [universal.mask_at(level, where, mask_mode) for where in wheres]
-    wide = np.asarray(universal.continued(image, level.unit))
+    wheres = [mask_at(level, where, mask_mode) for where in wheres]
+    wide = np.asarray(continued(image, level.unit))
     total = None
     for window in windows(wide.shape[:2], tile, halo(level.level, decoded=False)):
         kept = np.zeros([(b - a) // level.unit for a, b in window.seen], np.float32)

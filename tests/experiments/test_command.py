@@ -39,7 +39,7 @@ def refuse(drive, tmp_path):
     "argument, line",
     {
         "--config.sze=64": "config key 'sze' is unknown; did you mean 'size'?",
-        "--config.foo=1": "config key 'foo' is unknown; valid: calibrate, checkpoint_every, content, ",
+        "--config.foo=1": "config key 'foo' is unknown; valid: beyond_weights, calibrate, ",
         "--config.terms.style.lss=gram": "'terms.style.lss' is unknown; did you mean 'terms.style.loss'?",
         "--config.terms.stile.loss=gram": "'terms.stile.loss' is unknown; did you mean 'terms.style.loss'?",
         "--config.terms.style.loss.x=1": "'terms.style.loss.x' is unknown; did you mean 'terms.style.loss'?",
@@ -131,7 +131,8 @@ def test_a_config_that_is_not_there(refuse, drive, tmp_path):
     assert refuse(config=None).startswith("flag --config is required")
     gatys = DEMO.parent / "gatys2016.py"
     assert refuse(config=f"{gatys}:variant=cod").endswith("variant 'cod' is unknown; did you mean 'code'?")
-    assert refuse(config=f"{gatys}:blocks=x").endswith("config argument 'blocks' must be int; got 'x'")
+    risser = DEMO.parent / "risser2017.py"
+    assert refuse(config=f"{risser}:size=x").endswith("config argument 'size' must be int; got 'x'")
 
 
 def test_help_lists_flags_and_keys(drive):
@@ -141,7 +142,17 @@ def test_help_lists_flags_and_keys(drive):
     status, out, err = drive("--help")
     assert (status, err) == (0, "")
     assert "  size = 16\n" in out or "  size = 64\n" in out
-    assert "  terms.style.loss = 'gram'\n" in out
+    assert "  terms.style.loss = 'gram'\n" in out and "--smoke: " in out
+
+
+@pytest.mark.parametrize("given", [(f"--config={DEMO}",), ("--config", f"{DEMO}:size=100")])
+def test_smoke_is_a_flag_as_well(drive, tmp_path, given):
+    status, _, err = drive(
+        *given, "--smoke", "--config.weights=random-tiny", f"--workdir={tmp_path}", config=None
+    )
+    assert status == 0, err
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["size"], config["steps"], config["stages"]) == (64, 6, [])
 
 
 # How a driver ends --------------------------------------------------------------------------------

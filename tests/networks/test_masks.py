@@ -1,19 +1,11 @@
-"""Masks at the taps, regions of an objective, and label pictures of a config."""
+"""Masks at the taps of the network."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
-from problems import compute_norms, evaluate, picture
+from problems import picture
 
-from nstjax import losses
-from nstjax.config import default_config, term
-from nstjax.errors import UserError
-from nstjax.images import labels
 from nstjax.networks import masks, vgg
-from nstjax.optimize.objective import Masks, Objective, Term, make_targets, term_weights
-from nstjax.runs import experiment
 
 TAPS = ("image", "relu1_1", "relu1_2", "pool1", "relu2_1", "relu3_1")
 
@@ -62,118 +54,3 @@ def test_a_position_that_is_not_in_the_region_does_not_feel_it(mode, seen):
         allowed = found[tap] > 0 if seen else found[tap] == 0
         assert not (moved & ~np.asarray(allowed)).any()
         assert moved.any()
-
-
-def test_labels_of_a_picture():
-    pixels = np.zeros((10, 10, 3))
-    pixels[:, 5:] = (1, 0, 0)
-    pixels[:, 4] = (0.5, 0, 0)  # between the two
-    pixels[0, 0] = (0.05, 0.05, 0.09)
-    found = labels.label_masks(jnp.asarray(pixels))
-    assert list(found) == ["black", "red"]
-    np.testing.assert_array_equal(found["black"][0], [1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
-    np.testing.assert_array_equal(found["red"][3], [0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
-
-
-def halves(shape):
-    """Masks of the left and the right half at the tap `image`."""
-    left = jnp.zeros(shape).at[:, : shape[1] // 4].set(1)
-    return {"left": {"image": left}, "right": {"image": 1 - left}}
-
-
-@pytest.mark.parametrize("share", ["equal", "area"])
-def test_regions_are_compared_label_by_label(share):
-    terms = (Term("style", losses.gram(), ("image",), "style", regions=share),)
-    style, image, other = picture(0, (6, 8)), picture(1, (6, 8)), picture(2, (6, 8))
-    regions, only_left = halves((6, 8)), {"left": {"image": jnp.ones((6, 8))}}
-    given = Masks(regions, {"style": [regions, only_left]})
-    pictures = {"style": [(style, 1.0), (other, 3.0)]}
-    targets = make_targets(None, None, terms, pictures, given)
-    gram = losses.gram()
-    blended = 0.25 * gram.target(style[:, :2]) + 0.75 * gram.target(other)
-    left = gram.score(image[:, :2], blended)
-    right = gram.score(image[:, 2:], gram.target(style[:, 2:]))
-    objective, numbers = Objective(None, terms), term_weights(terms, {"style": 2.0})
-    total, report = objective(image, None, targets, numbers, jax.random.key(0))
-    expected = 0.25 * left + 0.75 * right if share == "area" else (left + right) / 2
-    np.testing.assert_allclose(report["style/image"], expected, rtol=1e-5)
-    np.testing.assert_allclose(total, 2 * expected, rtol=1e-5)
-    foreign = Masks({"sky": regions["left"], **regions}, {"style": [regions]})
-    found = make_targets(None, None, terms, {"style": [(style, 1.0)]}, foreign)
-    assert list(found["style"]["image"]) == ["left", "right"]
-    with pytest.raises(ValueError, match="term 'style' has regions, and no masks are given"):
-        make_targets(None, None, terms, {"style": [(style, 1.0)]})
-
-
-def save(path, left, right, size=(64, 48)):
-    pixels = np.zeros((size[1], size[0], 3), np.uint8)
-    pixels[:, : size[0] // 2], pixels[:, size[0] // 2 :] = left, right
-    Image.fromarray(pixels).save(path)
-    return str(path)
-
-
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-@pytest.fixture
-def config(tmp_path):
-    config = default_config()
-    rng = np.random.default_rng(0)
-    for name in ("content", "style"):
-        pixels = rng.integers(0, 255, (48, 64, 3), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-        config[name] = str(tmp_path / f"{name}.png")
-    config.update(size=64, weights="random-tiny", steps=2, mask_mode="inside")
-    config.content_mask = save(tmp_path / "a.png", RED, GREEN)
-    config.style_mask = save(tmp_path / "b.png", GREEN, RED)
-    config.terms.content = term("feature", "relu2_1", reference="content")
-    config.terms.style = term("gram", ("relu1_1", "relu3_1"), regions="equal")
-    return config
-
-
-def test_a_config_with_regions(config):
-    loaded = experiment.load(config)
-    stage = experiment.make_stage(loaded, 0)
-    targets = stage.problem[1]
-    assert set(targets["style"]["relu3_1"]) == {"red", "green"}
-    red = targets["style"]["relu3_1"]["red"]
-    assert red.where.shape == (12, 16) and red.share == 0.5
-    assert red.where[:, :4].any() and not red.where[:, 8:].any()
-    image = experiment.initial_image(loaded, config)
-    assert np.isfinite(evaluate(stage.objective, image, *stage.problem)[0])
-    assert compute_norms(stage.objective, image, *stage.problem)["style/relu3_1"] > 0
-    used = experiment.provenance(loaded)["inputs"]["pictures"]
-    assert {"content mask", "style mask 0"} <= set(used)
-    config.content, config.init = "", "noise"
-    del config.terms.content
-    config.style_mask = save(config.style_mask, RED, BLUE)
-    loaded = experiment.load(config)
-    assert experiment.canvas(loaded, config) == (48, 64)
-    assert loaded.notes[0] == "content_mask: label 'green' is in no other mask; its region is left out"
-    assert list(experiment.make_stage(loaded, 0).problem[1]["style"]["relu1_1"]) == ["red"]
-
-
-def test_mistakes_with_masks_are_named(config, tmp_path):
-    def refused(message, **changes):
-        changed = config.copy_and_resolve_references()
-        for key, value in changes.items():
-            target = changed.terms.style if key == "regions" else changed
-            target[key] = value
-        with pytest.raises(UserError, match=message):
-            experiment.make_stage(experiment.load(changed), 0)
-
-    refused("content_mask is given, but no term has regions", regions="")
-    refused("terms.style has regions: give both content_mask and style_mask", style_mask="")
-    refused("terms.style.regions 'equals' is unknown; did you mean 'equal'", regions="equals")
-    refused("mask_mode 'insides' is unknown; did you mean 'inside'", mask_mode="insides")
-    two = config.style_mask + "," + config.style_mask
-    refused("style_mask names 2 pictures for 1 styles", style_mask=two)
-    refused("a.png is 10 x 48 pixels", content_mask=save(tmp_path / "a.png", RED, GREEN, (10, 48)))
-    save(tmp_path / "a.png", RED, GREEN)
-    refused("no label in common", style_mask=save(tmp_path / "c.png", BLUE, BLUE))
-    refused("none of the label colours", style_mask=save(tmp_path / "c.png", (90, 60, 30), (90, 60, 30)))
-    refused("missing.png", style_mask=str(tmp_path / "missing.png"))
-    narrow = np.zeros((48, 64, 3), np.uint8)
-    narrow[:, :6] = RED
-    Image.fromarray(narrow).save(tmp_path / "a.png")
-    refused("region 'red' covers no position of relu3_1 under mask_mode 'inside'")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nstjax import runs
 from nstjax.errors import FailedError, UserError
 from nstjax.runs import grid, transfer
 
@@ -46,32 +47,32 @@ def place(tmp_path):
 
 def test_every_content_in_every_style_each_once(place, monkeypatch):
     frames, styles = [str(place / "frames")], [str(place / "warm.png"), str(place / "cold.png")]
-    made, run, known, regions_of = [], transfer.run, [], transfer.regions_of
+    made, make_image, known, regions_of = [], transfer.make_image, [], transfer.regions_of
     monkeypatch.setattr(
-        transfer, "run", lambda one, *rest: (made.append(one.content.name), run(one, *rest))[1]
+        transfer, "make_image", lambda one, *rest: (made.append(one.content.name), make_image(one, *rest))[1]
     )
     monkeypatch.setattr(transfer, "regions_of", lambda *of: (known.append(of), regions_of(*of))[1])
-    left = grid.stylize(config(), frames, styles, place / "out")
+    left = grid.run(config(), frames, styles, place / "out")
     assert [Path(name).stem for name in made] == 2 * ["frame1", "frame2", "frame10"] and len(known) == 2
     assert left == {"pictures": place / "out", "sheet": place / "out" / "sheet.jpg"}
     alone = config(content=str(place / "frames" / "frame2.png"), style=styles[1])
-    picture = transfer.stylize(alone, place / "alone")["picture"]
+    picture = runs.run(alone, place / "alone")["picture"]
     of_all = place / "out" / "cold" / "frame2.png"
     np.testing.assert_array_equal(np.asarray(Image.open(picture)), np.asarray(Image.open(of_all)))
     # What is there stays; what is gone, or was made of another file, is made again.
     made.clear()
     of_all.unlink()
     paint(place / "frames" / "frame10.png", 99)
-    grid.stylize(config(), frames, styles, place / "out")
+    grid.run(config(), frames, styles, place / "out")
     assert [Path(name).stem for name in made] == ["frame10", "frame2", "frame10"]
     with pytest.raises(UserError, match="holds a run with another config"):
-        grid.stylize(config(alpha=(0.5,)), frames, styles, place / "out")
+        grid.run(config(alpha=(0.5,)), frames, styles, place / "out")
 
 
 def test_a_content_that_cannot_be_read_does_not_stop_the_others(place):
     (place / "frames" / "frame3.png").write_bytes(b"\x89PNG nothing")
     with pytest.raises(FailedError, match=r"1 of 4 pictures failed; .*frame3\.png: .*"):
-        grid.stylize(config(), [str(place / "frames")], [str(place / "warm.png")], place / "out")
+        grid.run(config(), [str(place / "frames")], [str(place / "warm.png")], place / "out")
     assert sorted(p.name for p in (place / "out" / "warm").iterdir()) == [
         "frame1.png",
         "frame10.png",
@@ -94,7 +95,7 @@ def test_mistakes_are_a_line_and_leave_nothing(place):
         (frames, [str(place / "none.png")], {}, r"none\.png: no such file"),
     ]:
         with pytest.raises(UserError, match=line):
-            grid.stylize(config(**values), contents, styles, out)
+            grid.run(config(**values), contents, styles, out)
     assert not out.exists()
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import files, images, universal
+from nstjax import files, images, runs, universal
 from nstjax.errors import UserError
 from nstjax.runs import memory, transfer
-from nstjax.sweeps import design, kinds, measure
-from nstjax.sweeps import report as sweepreport
-from nstjax.sweeps import run as sweeprun
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "wct.py"
@@ -53,7 +49,7 @@ def config(place, arg="smoke", **values):
 
 
 def paint(config, folder):
-    return images.load_picture(str(transfer.stylize(config, folder)["picture"])).pixels / 255
+    return images.load_picture(str(runs.run(config, folder)["picture"])).pixels / 255
 
 
 def test_the_driver_leaves_a_picture_and_what_it_was_made_of(place, tmp_path, capsys):
@@ -74,10 +70,10 @@ def test_the_driver_leaves_a_picture_and_what_it_was_made_of(place, tmp_path, ca
     inside = paint(config(place, alpha=(1.0, 0.5)), tmp_path / "other")
     np.testing.assert_allclose(np.asarray(made) / 255, inside, atol=3 / 255)
     same = {"levels": (2, 1), "alpha": (1.0, 0.5)}
-    transfer.stylize(config(place, **same), tmp_path / "run")
+    runs.run(config(place, **same), tmp_path / "run")
     assert capsys.readouterr().err == f"already finished: {tmp_path}/run/image.png\n"
     with pytest.raises(UserError, match="holds a run with another config"):
-        transfer.stylize(config(place, passes=2), tmp_path / "run")
+        runs.run(config(place, passes=2), tmp_path / "run")
 
 
 def test_a_config_is_what_is_done(place, tmp_path):
@@ -92,7 +88,7 @@ def test_a_config_is_what_is_done(place, tmp_path):
     for _ in range(2):
         region = universal.Region(known)
         image = universal.stylize(loaded.order, loaded.transform, image, [region], alpha=(0.9, 0.4))
-    np.testing.assert_allclose(transfer.run(loaded), image, atol=1e-4)
+    np.testing.assert_allclose(transfer.make_image(loaded), image, atol=1e-4)
 
 
 def test_regions_get_the_style_of_their_label_and_weights_interpolate(place, tmp_path):
@@ -153,52 +149,14 @@ def test_textures_start_from_noise_that_the_seed_decides(place, tmp_path):
 )
 def test_mistakes_are_a_line_and_leave_nothing(place, tmp_path, values, line):
     with pytest.raises(UserError, match=line):
-        transfer.stylize(config(place, **values), tmp_path / "run")
+        runs.run(config(place, **values), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_config_of_another_kind_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"the config has no key .*; expected that of a transfer, such as"):
-        transfer.stylize(ml_collections.ConfigDict({"content": ""}), tmp_path / "run")
-
-
-@pytest.mark.parametrize("vary, keys", [("transform", 4), ("alpha", 5), ("levels", 5)])
-def test_what_a_sweep_varies_is_read(vary, keys, tmp_path):
-    module = runpy.run_path(str(CONFIG))
-    planned = module["get_sweep"](f"vary={vary},smoke")
-    points = sweeprun.load(design.configs(module["get_config"](f"vary={vary},smoke"), planned), tmp_path)
-    assert len(points) == keys
-    found = {str(point.config[vary]) for point in points.values()}
-    assert len(found) == keys and len({id(point.content) for point in points.values()}) == 1
-    with pytest.raises(UserError, match="vary=apha is unknown; did you mean 'alpha'"):
-        module["get_sweep"]("vary=apha")
-
-
-def test_transfers_are_swept_with_the_same_report(tmp_path):
-    module = runpy.run_path(str(CONFIG))
-    planned = module["get_sweep"]("vary=transform,smoke")
-    made = module["get_config"]("vary=transform,smoke").copy_and_resolve_references()
-    with made.unlocked():
-        made.update({"size": 24, "levels": (2, 1), "measured_by": "random-tiny"})
-    (tmp_path / "sweep").mkdir()
-    points = sweeprun.load(design.configs(made, planned), tmp_path / "sweep")
-    chosen = dict(list(points.items())[:2])
-    sweeprun.write_plan(design.plan(planned, "wct", "python x"), tmp_path / "sweep")
-    stand = sweeprun.run_points(chosen, tmp_path / "sweep")
-    assert stand.finished == tuple(chosen) and not stand.failed
-    kind = kinds.TRANSFERRED
-    encoder = kind.encoder(points[stand.finished[0]])
-    measure.measure_points(chosen, tmp_path / "sweep", encoder, kind.subject)
-    left = sweepreport.write(tmp_path / "sweep")
-    rows = left["results"].read_text().splitlines()
-    assert len(rows) == 5 and sum(",finished," in row for row in rows) == 2
-    folder = tmp_path / "sweep" / "points" / stand.finished[0]
-    alone = paint(made, tmp_path / "alone")
-    np.testing.assert_allclose(
-        images.load_picture(str(folder / "image.png")).pixels / 255, alone, atol=1.5 / 255
-    )
-    losses = files.read_json(folder / "measures.json")["losses"]
-    assert losses["covariance"]["relu1_1"] < 1 and set(files.read_json(folder / "cost.json")) >= {"seconds"}
-    before = folder.stat().st_mtime_ns
-    sweeprun.run_points(chosen, tmp_path / "sweep")
-    assert folder.stat().st_mtime_ns == before
+    with pytest.raises(UserError, match="the config has no key 'method'; expected that of an image"):
+        runs.run(ml_collections.ConfigDict({"content": ""}), tmp_path / "run")
+    with pytest.raises(UserError, match="the config has no key 'style'; expected that of a transfer"):
+        runs.run(ml_collections.ConfigDict({"content": "", "method": "transfer"}), tmp_path / "run")
+    with pytest.raises(UserError, match="method 'transfre' is unknown; did you mean 'transfer'"):
+        runs.run(ml_collections.ConfigDict({"method": "transfre"}), tmp_path / "run")
