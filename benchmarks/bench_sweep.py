@@ -1,4 +1,4 @@
-"""What a step of a sweep's points costs together, as lanes of one program, and one by one."""
+"""What a step of the points of a sweep costs, in one batch and one by one."""
 
 import statistics
 import time
@@ -6,53 +6,53 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-from experiments.bench_steps import STEPS, make_problem
 
+from benchmarks.bench_steps import STEPS, make_problem
 from nstjax import optimize
 from nstjax.networks import pretrained, vgg
 
-LANES = 16
+POINTS = 16
 
 
 def measure(sizes, rounds):
-    """Rows {"size", "network", "together", "alone", "ratio"}: medians of seconds a step and point."""
+    """Rows {"size", "network", "together", "alone", "ratio"}: medians of seconds per step and point."""
     networks = {"mini": pretrained.load("mini").params, "vgg19": vgg.random_params(0)}
     rows = []
     for size in sizes:
         picture = np.random.default_rng(0).uniform(size=(size, size, 3)).astype(np.float32)
         for network, params in networks.items():
-            runs = {"together": _lanes(params, picture, LANES), "alone": _lanes(params, picture, 1)}
+            runs = {"together": _batch(params, picture, POINTS), "alone": _batch(params, picture, 1)}
             seconds = {name: [] for name in runs}
             for name in list(runs) * (rounds + 1):
                 start = time.perf_counter()
                 runs[name]()
                 seconds[name].append((time.perf_counter() - start) / STEPS)
             row = {name: statistics.median(values[1:]) for name, values in seconds.items()}
-            row["together"] /= LANES
+            row["together"] /= POINTS
             ratio = row["together"] / row["alone"]
             rows.append({"size": size, "network": network, **row, "ratio": ratio})
             print(
-                f"{size:5d} {network:6s} {LANES} together {row['together']:.4f} s a step and point, "
+                f"{size:5d} {network:6s} {POINTS} together {row['together']:.4f} s per step and point, "
                 f"alone {row['alone']:.4f}: {ratio:.2f}",
                 flush=True,
             )
     return rows
 
 
-def _lanes(params, picture, count):
+def _batch(params, picture, count):
     """A function, compiled when it is returned, that makes `STEPS` steps of points of different weights."""
-    objective, (params, targets, weights, key) = make_problem(params, picture)
+    objective, problem = make_problem(params, picture)
     problems = [
-        (params, targets, jax.tree.map(lambda w, i=i: w * (1 + i), weights), key) for i in range(count)
+        problem._replace(weights=jax.tree.map(lambda w, i=i: w * (1 + i), problem.weights))
+        for i in range(count)
     ]
-    shared, own = optimize.stack_problems(problems)
     plan, image = optimize.Plan(), jnp.asarray(picture)
-    rates, budgets = np.full(count, 0.02, np.float32), np.full(count, optimize.UNLIMITED)
+    batch = optimize.make_batch(problems, [0.02] * count, [optimize.UNLIMITED] * count)
 
     def run():
         states = jax.vmap(lambda _: optimize.initial_state(plan, image))(jnp.arange(count))
-        arguments = (objective, plan, states, shared, own, rates, budgets)
-        return jax.block_until_ready(optimize.run_lanes(*arguments, start=0, stop=STEPS, length=STEPS))
+        steps = optimize.run_batch(objective, plan, states, batch, start=0, stop=STEPS, length=STEPS)
+        return jax.block_until_ready(steps)
 
     run()
     return run

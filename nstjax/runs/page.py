@@ -6,7 +6,6 @@ import io
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 from PIL import Image
 
 _SHARED = "nstjax.runs"
@@ -16,10 +15,10 @@ def render(template: str, package: str = _SHARED, **values: Any) -> str:
     """A page as text, to be written as UTF-8. It opens from a file and loads nothing from elsewhere.
 
     Args:
-      template: name of a file in `pages/` of the package. In a template, `text_of("page.css")` is such a file
-        as it is.
+      template: name of a file in `pages/` of the package. In a template, `text_of("page.css")` is the text of
+        such a file.
       package: whose `pages/` to look in first, before those of `nstjax.runs`.
-      **values: names of the template. What is no `Markup` is escaped.
+      **values: names of the template, which escapes them but for those it calls safe.
     """
     return _environment(package).get_template(template).render(**values)
 
@@ -51,5 +50,5 @@ def _environment(package):
     made = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.globals["text_of"] = lambda name: Markup(loader.get_source(made, name)[0])
+    made.globals["text_of"] = lambda name: loader.get_source(made, name)[0]
     return made

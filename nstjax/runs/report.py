@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
-from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -38,7 +37,7 @@ def write(run: Any, folder: str | Path) -> None:
         facts=_facts(config, provenance, rows[-1]),
         notes=provenance["notes"],
         figures=_figures(run, folder / "image.png"),
-        curves=Markup(_curves(rows)),
+        curves=_curves(rows),
         losses=list(_losses(rows, weights)),
         config=_flat(config),
         provenance=_flat(provenance),

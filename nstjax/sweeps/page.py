@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from nstjax.runs import page
 from nstjax.sweeps.record import Record
 from nstjax.sweeps.results import Comparison, CrossLosses
@@ -124,8 +122,7 @@ def render(shown: Page) -> str:
     """
     # "<" only occurs within strings of JSON; written so, none of them ends the script or opens a comment.
     text = json.dumps(_known(shown.to_json()), allow_nan=False, separators=(",", ":"))
-    data = Markup(text.replace("<", "\\u003c"))
-    title = shown.record.title
+    data, title = text.replace("<", "\\u003c"), shown.record.title
     return page.render("sweep.html", "nstjax.sweeps", title=title, data=data, scripts=_SCRIPTS)
 
 
