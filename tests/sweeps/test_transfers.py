@@ -67,4 +67,12 @@ def test_a_transfer_that_fails_leaves_the_others_alone(tmp_path, monkeypatch):
         made.update({"size": 24, "levels": (1,)})
     planned = Design(sweeps.factor("alpha", ((0.5,), (1.0,))), {"alpha": "[0.5]"})
     summary = sweeps.run(made, planned, tmp_path, Options(measure=False))
-    assert summary.finished == ("alpha=0.5",) and summary.failed == {"alpha=1.0": transfer.NOT_FINITE}
+    assert len(summary.finished) == 1 and [*summary.failed.values()] == [transfer.NOT_FINITE]
+    (name,) = summary.failed
+    last = images.load_picture(str(tmp_path / "points" / name / "last_good.png")).pixels
+    assert (
+        np.abs(
+            last - images.resize(images.load_picture("example:coffee").pixels, *last.shape[:2]) * 255
+        ).max()
+        <= 1
+    )
