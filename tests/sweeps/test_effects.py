@@ -183,7 +183,7 @@ def test_arguments_are_checked(bad, message):
         paired(OURS, THEIRS, **bad)
 
 
-# The table in the docstring of `paired`.
+# The table in the docstring of the module.
 @pytest.mark.parametrize(
     "pairs, seeds, covered, false",
     [
