@@ -27,9 +27,6 @@ class Level:
     label: str
     overrides: Mapping[str, Any]
 
-    def __str__(self):
-        return self.label
-
 
 Point = Mapping[str, Level]
 
