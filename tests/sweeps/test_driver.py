@@ -154,7 +154,7 @@ def test_one_point_alone_by_its_name(by_one_device, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("write", range(2, 42, 4))
+@pytest.mark.parametrize("write", range(4, 40, 7))
 def test_kills_lose_no_point(by_one_device, tmp_path, write):
     """By the signal itself, and twice."""
     flags, wrapped = ("--at_most=1", "--nomeasure"), (killed_driver.__file__, str(write))
