@@ -4,8 +4,8 @@
 
 Blocks 1 to 3 first learn the features of VGG-19 itself, then blocks 4 and 5 those that a slim network
 maps to; then come the decoders. Each part is a run folder, goes on where it was stopped, and leaves its
-curve in metrics.jsonl. Two files come out: copy them to nstjax/trained and their SHA-256, which the
-command prints, to nstjax/weights.py. `python -m experiments.fidelity` says what they are worth.
+curve in metrics.jsonl. Two files come out: copy them to nstjax/networks/trained and their SHA-256, which the
+command prints, to nstjax/networks/pretrained.py. `python -m experiments.fidelity` says what they are worth.
 
 Expect 2 h 40 on two CPU cores that have other work as well: 32 minutes for blocks 1 to 3, 15 for 4 and 5,
 9 for decoders 1 to 3, the rest for 4 and 5. The curve it gave, squared errors of the mapped features and of
@@ -24,9 +24,9 @@ and of the decoders, mean squared errors of the pixels and relative ones of the 
   half           .005 / .07    .006 / .05    .012 / .18    .022 / .49    .038 / .58
   all            .003 / .01    .005 / .03    .009 / .14    .018 / .42    .030 / .51
 
-With seed 1 the errors of features and Gram matrices end within 11 % of those, and the README's figures within
-0.01 of a correlation, at 40 % of the Gram share for 46 %, and within 0.5 dB from decoder 3 on; decoders 1
-and 2 are 3.5 and 1.1 dB better.
+With seed 1 the errors of features and Gram matrices end within 11 % of those, and the figures of
+docs/mini.md within 0.01 of a correlation, at 40 % of the Gram share for 46 %, and within 0.5 dB from decoder
+3 on; decoders 1 and 2 are 3.5 and 1.1 dB better.
 
 Argument: `seed=1` for another run of the recipe; `smoke`.
 """

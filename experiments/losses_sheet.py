@@ -1,6 +1,6 @@
 """Paints one photograph by every loss, of equal force: a run folder each, and one labelled sheet of all.
 
-python -m experiments.losses_sheet --config=configs/one_loss.py:blocks=3 --config.content=photo.jpg \\
+python -m experiments.losses_sheet --config=configs/one_loss.py --config.content=photo.jpg \\
     --config.style=painting.jpg --workdir=runs/losses
 """
 
