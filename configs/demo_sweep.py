@@ -45,7 +45,7 @@ def get_sweep(arg=None):
     parse_arg(arg, size=192, smoke=False)
     losses = {loss: {"terms.style": made} for loss, made in LOSSES.items()}
     weights = {name: {"terms.style.weight": weight} for name, weight in WEIGHTS.items()}
-    return design.Sweep(
+    return design.Design(
         points=design.product(design.factor("loss", losses), design.factor("style", weights)),
         baseline={"loss": "gram", "style": "strong"},
     )

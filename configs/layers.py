@@ -11,38 +11,41 @@ colours, for deep taps carry little of a palette. All taps are best by nearly ev
 relu4_1 hardly differ from them. From noise, and with taps that count in the units of their features, relu5_1
 of `mini` decided alone, and gave noise.
 
-Arguments: `blocks=5`; `pairs=FILE`; `smoke`.
+Arguments: `deepest=relu5_1`, the last of the taps, e.g. relu3_1 for weights that end at relu3_4, with
+--config.beyond_weights=drop for the content; `pairs=FILE`; `smoke`.
 """
 
 from nstjax import presets
 from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax.errors import check_choice
 from nstjax.sweeps import design
+
+ARGUMENTS = {"deepest": "relu5_1", "pairs": "", "smoke": False}
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    arg = parse_arg(arg, **ARGUMENTS)
     config = default_config()
     config.weights = "mini"
     config.size = 256
     config.steps = 150
     config.pooling = "average"
     config.calibrate = "taps"
-    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
-    config.terms.content = term("feature", content, reference="content")
-    config.terms.style = _style(presets.reached(presets.STYLE_TAPS, arg.blocks))
+    config.terms.content = term("feature", "relu4_2", reference="content")
+    config.terms.style = _style(_taps(arg.deepest))
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config
 
 
 def get_sweep(arg=None):
-    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
-    taps = presets.reached(presets.STYLE_TAPS, arg.blocks)
+    arg = parse_arg(arg, **ARGUMENTS)
+    taps = _taps(arg.deepest)
     sets = {"all": taps} | {f"{tap} alone": (tap,) for tap in taps}
     sets |= {f"up to {taps[i]}": taps[: i + 1] for i in range(1, len(taps) - 1)}
     if arg.smoke:
         sets = dict(list(sets.items())[:2])
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("taps", {name: {"terms.style": _style(each)} for name, each in sets.items()}),
             design.pairs(design.pairs_of(arg)),
@@ -50,6 +53,11 @@ def get_sweep(arg=None):
         baseline={"taps": "all"},
         repeats=("pair",),
     )
+
+
+def _taps(deepest):
+    check_choice("deepest", deepest, presets.STYLE_TAPS)
+    return presets.STYLE_TAPS[: presets.STYLE_TAPS.index(deepest) + 1]
 
 
 def _style(taps):

@@ -10,7 +10,7 @@ the two pairs, then AdaBelief (2.44, 4.36) and Adam (2.49, 4.47), RMSprop and Li
 descent last (9.44, 10.5). What L-BFGS gains is content: Gram losses end alike but for gradient descent's, and
 most other losses measure the others as slightly nearer to the style.
 
-Arguments: `blocks=5`; `evaluations=300`; `pairs=FILE`; `smoke`.
+Arguments: `evaluations=300`; `pairs=FILE`; `smoke`.
 """
 
 from nstjax import presets
@@ -21,7 +21,7 @@ RATES = {"lbfgs": 1.0, "adam": 0.02, "adabelief": 0.02, "rmsprop": 0.01, "lion":
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, blocks=5, evaluations=300, pairs="", smoke=False)
+    arg = parse_arg(arg, evaluations=300, pairs="", smoke=False)
     config = default_config()
     config.weights = "mini"
     config.size = 256
@@ -29,18 +29,17 @@ def get_config(arg=None):
     config.max_evaluations = arg.evaluations
     config.pooling = "average"
     config.calibrate = "terms"
-    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
-    config.terms.content = term("feature", content, reference="content")
-    config.terms.style = term("gram", presets.reached(presets.STYLE_TAPS, arg.blocks), weight=20.0)
+    config.terms.content = term("feature", "relu4_2", reference="content")
+    config.terms.style = term("gram", presets.STYLE_TAPS, weight=20.0)
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config
 
 
 def get_sweep(arg=None):
-    arg = parse_arg(arg, blocks=5, evaluations=300, pairs="", smoke=False)
+    arg = parse_arg(arg, evaluations=300, pairs="", smoke=False)
     settings = {name: {"optimizer": name, "learning_rate": rate} for name, rate in RATES.items()}
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("optimizer", dict(list(settings.items())[: 2 if arg.smoke else None])),
             design.pairs(design.pairs_of(arg)),

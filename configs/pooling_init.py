@@ -12,7 +12,7 @@ own composition shines through (1.24). Average pooling keeps a little more of th
 against 1.28) and has a little less grain (.098 against .104); L2 is between them. Normalised weights of
 `mini` paint more coarsely and keep less of fine shapes.
 
-Arguments: `blocks=5`; `pairs=FILE`; `smoke`.
+Arguments: `pairs=FILE`; `smoke`.
 """
 
 from nstjax import presets
@@ -21,15 +21,14 @@ from nstjax.sweeps import design
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    arg = parse_arg(arg, pairs="", smoke=False)
     config = default_config()
     config.weights = "mini"
     config.size = 256
     config.noise_scale = 0.1
     config.calibrate = "taps"
-    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
-    config.terms.content = term("feature", content, reference="content")
-    config.terms.style = term("gram", presets.reached(presets.STYLE_TAPS, arg.blocks), weight=20.0)
+    config.terms.content = term("feature", "relu4_2", reference="content")
+    config.terms.style = term("gram", presets.STYLE_TAPS, weight=20.0)
     config.stages = (
         {"size": 128, "steps": 120, "learning_rate": 0.05},
         {"size": 256, "steps": 60, "learning_rate": 0.02},
@@ -40,9 +39,9 @@ def get_config(arg=None):
 
 
 def get_sweep(arg=None):
-    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    arg = parse_arg(arg, pairs="", smoke=False)
     kept = 1 if arg.smoke else None
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("pooling", ("average", "max", "l2")[: 2 if arg.smoke else None]),
             design.factor("init", ("content", "noise", "style")[:kept]),

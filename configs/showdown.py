@@ -6,14 +6,14 @@ Per pair of pictures and seed: the same noise to start from, the same content te
 tap of each loss is divided by the norm of its gradient at the content under noise, so that a loss pulls there
 20 times as hard as the content, shared alike by its taps, whatever its units. From coarse to fine.
 
-Expect, with blocks=3, the real weights and normalise=True on two CPU cores, two hours for 138 pictures, 20 s
-to two minutes each, and four minutes to measure them: painted cups and cats that differ in scale and order of
-strokes, wild ones by `gram_l1_normalised`, `moments_l1` and `contextual`, few patches by `mrf`, coloured
-noise by `colour_histogram`, which sees no shapes. The README has the table and what it shows.
+Expect, with blocks 1-3 of the real weights (--config.beyond_weights=drop) and normalise=True on two CPU
+cores, two hours for 138 pictures, 20 s to two minutes each, and four minutes to measure them: painted cups
+and cats that differ in scale and order of strokes, wild ones by `gram_l1_normalised`, `moments_l1` and
+`contextual`, few patches by `mrf`, coloured noise by `colour_histogram`, which sees no shapes. The README
+has the table and what it shows.
 
-Arguments: `blocks=5`, or 3 for weights that end there; `losses=gram+cmd`, some of them, the first the
-baseline; `pull=20.0`, how many times as hard as the content; `pairs=FILE`, lines of a content and a style,
-separated by a comma; `smoke`.
+Arguments: `losses=gram+cmd`, some of them, the first the baseline; `pull=20.0`, how many times as hard as
+the content; `pairs=FILE`, lines of a content and a style, separated by a comma; `smoke`.
 """
 
 from nstjax import presets
@@ -21,7 +21,7 @@ from nstjax.config import default_config, parse_arg, smoke, term
 from nstjax.errors import UserError, nearest
 from nstjax.sweeps import design
 
-ARGUMENTS = {"blocks": 5, "losses": "", "pull": 20.0, "pairs": "", "smoke": False}
+ARGUMENTS = {"losses": "", "pull": 20.0, "pairs": "", "smoke": False}
 
 
 def get_config(arg=None):
@@ -33,8 +33,7 @@ def get_config(arg=None):
     config.init = "noise"
     config.noise_scale = 0.1
     config.calibrate = "taps"
-    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
-    config.terms.content = term("feature", content, reference="content")
+    config.terms.content = term("feature", "relu4_2", reference="content")
     config.terms.style = _style("gram", arg)
     config.stages = (
         {"size": 128, "steps": 120, "learning_rate": 0.05},
@@ -51,7 +50,7 @@ def get_sweep(arg=None):
     for loss in losses:
         if loss not in presets.STYLE_LOSSES:
             raise UserError(f"losses={arg.losses}: {loss!r} is unknown{nearest(loss, presets.STYLE_LOSSES)}")
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("loss", {loss: {"terms.style": _style(loss, arg)} for loss in losses}),
             design.pairs(design.pairs_of(arg)),
@@ -63,6 +62,6 @@ def get_sweep(arg=None):
 
 
 def _style(loss, arg):
-    made = presets.style_term(loss, arg.blocks)
+    made = presets.style_term(loss)
     made.weight = arg.pull / len(made.taps)
     return made

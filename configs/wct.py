@@ -109,4 +109,4 @@ def get_sweep(arg=None):
         raise UserError(f"vary={arg.vary} is unknown{nearest(arg.vary, VARIED)}")
     varied = design.factor(arg.vary, VARIED[arg.vary])
     points = design.product(varied, design.pairs(design.pairs_of(arg, PAIRS)))
-    return design.Sweep(points=points, baseline={arg.vary: BASELINE[arg.vary]}, repeats=("pair",))
+    return design.Design(points=points, baseline={arg.vary: BASELINE[arg.vary]}, repeats=("pair",))

@@ -9,7 +9,7 @@ one program.
 Expect, for each of two pairs, a row of pictures from the photograph to the painting's texture, through
 `mini` at 256 pixels.
 
-Arguments: `blocks=5`; `pairs=FILE`, lines of a content and a style; `smoke` (two ratios, one pair).
+Arguments: `pairs=FILE`, lines of a content and a style; `smoke` (two ratios, one pair).
 """
 
 from nstjax import presets
@@ -20,7 +20,7 @@ RATIOS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    arg = parse_arg(arg, pairs="", smoke=False)
     config = default_config()
     config.weights = "mini"
     config.size = 256
@@ -28,18 +28,17 @@ def get_config(arg=None):
     config.learning_rate = 0.02
     config.pooling = "average"
     config.calibrate = "terms"
-    content = "relu4_2" if arg.blocks == 5 else "relu3_4"
-    config.terms.content = term("feature", content, reference="content")
-    config.terms.style = term("gram", presets.reached(presets.STYLE_TAPS, arg.blocks))
+    config.terms.content = term("feature", "relu4_2", reference="content")
+    config.terms.style = term("gram", presets.STYLE_TAPS)
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config
 
 
 def get_sweep(arg=None):
-    arg = parse_arg(arg, blocks=5, pairs="", smoke=False)
+    arg = parse_arg(arg, pairs="", smoke=False)
     ratios = RATIOS[2:4] if arg.smoke else RATIOS
-    return design.Sweep(
+    return design.Design(
         points=design.product(
             design.factor("terms.style.weight", ratios), design.pairs(design.pairs_of(arg))
         ),

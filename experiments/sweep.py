@@ -6,7 +6,6 @@ The same command goes on where it was stopped. Exit status 1 says that points fa
 finished then. On several machines, the same command on each with --distributed, and one workdir for all.
 """
 
-import contextlib
 import runpy
 import shlex
 import sys
@@ -17,11 +16,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from nstjax.errors import FailedError, UserError, nearest, notify
-from nstjax.runs import folder
-from nstjax.sweeps import design, kinds, measure
-from nstjax.sweeps import report as sweepreport
-from nstjax.sweeps import run as sweeprun
+from nstjax import sweeps
+from nstjax.errors import FailedError, UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A config with get_sweep().", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the sweep, to make or to go on with.")
@@ -41,42 +37,27 @@ def main(argv):
         raise UserError(
             f"config {path} has no function get_sweep; expected a sweep, or use experiments.stylize"
         )
-    planned = module["get_sweep"](argument or None)
-    configs = design.configs(_CONFIG.value, planned)
+    design = module["get_sweep"](argument or None)
     if _DISTRIBUTED.value:
         jax.distributed.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-    workdir, first = Path(_WORKDIR.value).expanduser().absolute(), jax.process_index() == 0
-    with contextlib.closing(folder.hold(workdir)) if first else contextlib.nullcontext():
-        points = sweeprun.load(configs, workdir)
-        chosen = _chosen(points)
-        for note in dict.fromkeys(note for point in chosen.values() for note in point.notes):
-            notify(f"note: {note}")
-        if first:
-            sweeprun.write_plan(design.plan(planned, Path(path).stem, _plain_command()), workdir)
-        stand = sweeprun.run_points(chosen, workdir, at_most=_AT_MOST.value, command=command.line())
-        left = {}
-        if _MEASURE.value:
-            baseline = next(design.name(p) for p in planned.points if design.is_baseline(planned, p))
-            kind = kinds.of(configs[baseline])
-            encoder = kind.encoder(points[baseline])
-            measure.measure_points(sweeprun.share(chosen), workdir, encoder, kind.subject)
-            sweeprun.everyone("the points are measured")
-            left = sweepreport.write(workdir) if first else {}
-    if stand.failed:
-        reasons = (f"{name}: {reason}" for name, reason in stand.failed.items())
-        raise FailedError("; ".join([f"{len(stand.failed)} of {len(chosen)} points failed", *reasons]))
-    return "\n".join([f"finished: {len(stand.finished)} points", *(f"{k}: {v}" for k, v in left.items())])
+    options = sweeps.Options(
+        at_most=_AT_MOST.value,
+        only=tuple(_ONLY.value or ()),
+        measure=_MEASURE.value,
+        title=Path(path).stem,
+        command=command.line(),
+        command_of_sweep=_command_of_sweep(),
+    )
+    summary = sweeps.run(_CONFIG.value, design, _WORKDIR.value, options)
+    finished, failed = len(summary.finished), len(summary.failed)
+    if failed:
+        reasons = (f"{name}: {reason}" for name, reason in summary.failed.items())
+        raise FailedError("; ".join([f"{failed} of {finished + failed} points failed", *reasons]))
+    outputs = (f"{name}: {path}" for name, path in summary.outputs.items())
+    return "\n".join([f"finished: {finished} points", *outputs])
 
 
-def _chosen(points):
-    """Those of the points that --only names; all without it."""
-    for name in _ONLY.value or ():
-        if name not in points:
-            raise UserError(f"--only: the sweep has no point {name!r}{nearest(name, points)}")
-    return {name: point for name, point in points.items() if name in (_ONLY.value or points)}
-
-
-def _plain_command():
+def _command_of_sweep():
     """The command line without what says how to run, to which a report adds --only."""
     words, kept = iter(sys.orig_argv[1:]), []
     for word in words:

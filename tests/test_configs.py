@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import images, optimize, presets, runs
+from nstjax import images, optimize, presets, runs, sweeps
 from nstjax.config import term
 from nstjax.errors import UserError
 from nstjax.networks import vgg
@@ -22,7 +22,6 @@ from nstjax.optimize import WHOLE
 from nstjax.runs.folder import RunFolder
 from nstjax.runs.stage import initial_image, make_encoder, make_stage
 from nstjax.runs.terms import within
-from nstjax.sweeps import design
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 OTHERS = ("decoder", "mini", "wct")  # of other drivers: test_distill.py and test_universalrun.py run them
@@ -109,14 +108,14 @@ def test_every_point_of_a_sweep_can_be_run(name, arg, tmp_path):
     planned, made = module(name).get_sweep(arg), config(name, arg).copy_and_resolve_references()
     with made.unlocked():
         made.normalise = made.normalise if name == "pooling_init" else False  # it takes a second each
-    points = sweeprun.load(design.configs(made, planned), tmp_path)
+    points = sweeps.load(sweeps.configs(made, planned), tmp_path)
     assert len(points) == len(planned.points) >= 2
-    assert sum(design.is_baseline(planned, point) for point in planned.points) * 2 <= len(points)
+    assert len(planned.baseline_names) * 2 <= len(points)
 
 
 def test_a_showdown_of_some_losses_at_another_pull():
     planned = module("showdown").get_sweep("losses=cmd+palette,pull=60")
-    assert {str(point["loss"]) for point in planned.points} == {"cmd", "palette"}
+    assert {point["loss"].label for point in planned.points} == {"cmd", "palette"}
     assert planned.baseline == {"loss": "cmd"} and len(planned.points) == 12
     assert config("showdown", "pull=60").terms.style.weight == 60 / 5
     with pytest.raises(UserError, match=r"losses=cmd\+gramm: 'gramm' is unknown; did you mean 'gram'"):
@@ -127,7 +126,7 @@ def test_a_showdown_of_some_losses_at_another_pull():
 def test_pairs_of_a_file_take_the_place_of_the_examples(name, tmp_path):
     (tmp_path / "pairs.csv").write_text("a.jpg, b.png\n\nexample:chelsea,example:mosaic\n")
     planned = module(name).get_sweep(f"pairs={tmp_path}/pairs.csv")
-    assert {str(point["pair"]) for point in planned.points} == {"a+b", "chelsea+mosaic"}
+    assert {point["pair"].label for point in planned.points} == {"a+b", "chelsea+mosaic"}
     for text, reason in (
         ("a.jpg\n", "expected a content and a style a line; got 'a.jpg'"),
         ("", "holds no p"),

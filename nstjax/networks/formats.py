@@ -139,8 +139,8 @@ def read(path: Path, label: str, *, complete: bool) -> Weights:
       UserError: for another suffix, a broken file, and an array that is missing, extra or misshapen.
     """
     if path.suffix not in READERS:
-        kinds = ", ".join(READERS)
-        raise UserError(f"weights {path}: the file name must end in one of {kinds}")
+        suffixes = ", ".join(READERS)
+        raise UserError(f"weights {path}: the file name must end in one of {suffixes}")
     digest = files.file_hash(path, "sha256")
     if path.suffix == ".safetensors":
         arrays, header = parse_safetensors(path, path.read_bytes())

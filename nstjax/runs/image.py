@@ -89,7 +89,7 @@ class ImageRun(Run):
             start = stage.initial_image(self, spec)
         key = (self.pictures_key, config.size, config.style_size, config.style_weights)
         key += (config.style_angles, config.style_scales)
-        key += () if self.content else (config.init, config.seed)
+        key += () if self.content else (config.init, config.seed, config.noise_scale)
         return Subject(start, self.content is not None, stage.style_references(self, spec), key)
 
     def write_report(self, folder: Path):

@@ -75,7 +75,9 @@ class TransferRun(Run):
             image = np.asarray(make_image(run))
             cost = {"seconds": round(time.perf_counter() - start, 3), "with_compilation": not warm_up}
             cost |= {"together": 1, "peak_bytes": memory.peak()}
-            outcomes.append(Outcome(image, None if np.isfinite(image).all() else NOT_FINITE, {}, cost))
+            finite = np.isfinite(image).all()
+            shown, reason = (image, None) if finite else (_start(run, run.shape), NOT_FINITE)
+            outcomes.append(Outcome(shown, reason, {}, cost))
         return outcomes
 
     def measuring_encoder(self):

@@ -1,12 +1,52 @@
-"""Paired comparisons of few repeats: is a measure higher than at the baseline, and would one run show it?"""
+r"""Paired comparisons of few repeats: is a measure higher than at the baseline, and would one run show it?
+
+The interval is a percentile bootstrap with the pairs as its units, each with the mean of its seeds. As
+percentiles of few units are much too narrow, their distances from the effect are stretched by
+:math:`t_{P-1} / z \cdot \sqrt{P / (P - 1)}`, t and z being quantiles of Student's and the normal
+distribution at `level`. It speaks of other pairs, as far as those measured are a fair sample of them. A
+single pair leaves its seeds as the units; the interval then speaks of that pair alone. Seeds are not
+resampled within pairs: the means of pairs already differ by the noise of their seeds, which would count
+twice.
+
+Of 1000 simulated sweeps, with normal differences between pairs and, as large, between seeds (of a single
+pair: between seeds), the 95 % interval covers the effect, and "higher" or "lower" is said where there is
+none, in (`pytest tests/sweeps/test_effects.py -k simulated`):
+
+==================  ======  ======  ======  ======  ======
+pairs x seeds       1 x 3   2 x 3   3 x 3   5 x 1   5 x 3
+covered             95.0 %  94.2 %  94.7 %  92.2 %  94.3 %
+higher or lower     5.0 %   3.3 %   2.8 %   7.8 %   2.8 %
+==================  ======  ======  ======  ======  ======
+
+So a report of a hundred effects may have a few that are none. With 2 pairs the interval is 9 times as
+wide as they differ, rarely excludes anything, and stands on the normal distribution alone.
+
+The verdict, where |effect| and noise are those of logs for ratios:
+
+- "higher", "lower": the interval excludes no effect, and the effect is above the noise. The noise is that
+  of one seed while the effect is a mean over seeds, on purpose: a single run beside the baseline then
+  shows the sign of such an effect 5 times in 6 or more (normal noise). How sure the mean is, the interval
+  says; it decides alone where the noise is unknown.
+- "within the noise": the effect is not above the noise, and either the interval excludes no effect (there
+  is one, but it takes many seeds to see) or lies within twice the noise, as 19 in 20 differences
+  of single runs would without an effect.
+- "unclear": anything else.
+
+Differs from the paper: Hesterberg reads percentiles farther out by the same factor. Of 2 or 3 units the
+means have none farther out, so the distances are stretched instead.
+
+References:
+  Hesterberg 2015, "What Teachers Should Know About the Bootstrap", https://arxiv.org/abs/1411.5279
+  Davison & Hinkley 1997, "Bootstrap Methods and their Application", section 3.8 (pairs kept whole)
+"""
 
 import functools
 import math
 from collections.abc import Hashable, Mapping
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 
 class Effect(NamedTuple):
@@ -55,40 +95,7 @@ def paired(
     .. math:: d_{ps} = v_{ps} - b_{ps}, \quad \bar d_p = \frac1{n_p} \sum_s d_{ps}, \quad
               \text{effect} = \frac1P \sum_p \bar d_p
 
-    The interval is a percentile bootstrap with the pairs as its units, each with the mean of its seeds. As
-    percentiles of few units are much too narrow, their distances from the effect are stretched by
-    :math:`t_{P-1} / z \cdot \sqrt{P / (P - 1)}`, t and z being quantiles of Student's and the normal
-    distribution at `level`. It speaks of other pairs, as far as those measured are a fair sample of them. A
-    single pair leaves its seeds as the units; the interval then speaks of that pair alone. Seeds are not
-    resampled within pairs: the means of pairs already differ by the noise of their seeds, which would count
-    twice.
-
-    Of 1000 simulated sweeps, with normal differences between pairs and, as large, between seeds (of a single
-    pair: between seeds), the 95 % interval covers the effect, and "higher" or "lower" is said where there is
-    none, in (`pytest tests/test_statistics.py -k simulated`):
-
-    ==================  ======  ======  ======  ======  ======
-    pairs x seeds       1 x 3   2 x 3   3 x 3   5 x 1   5 x 3
-    covered             95.0 %  94.2 %  94.7 %  92.2 %  94.3 %
-    higher or lower     5.0 %   3.3 %   2.8 %   7.8 %   2.8 %
-    ==================  ======  ======  ======  ======  ======
-
-    So a report of a hundred effects may have a few that are none. With 2 pairs the interval is 9 times as
-    wide as they differ, rarely excludes anything, and stands on the normal distribution alone.
-
-    The verdict, where |effect| and noise are those of logs for ratios:
-
-    - "higher", "lower": the interval excludes no effect, and the effect is above the noise. The noise is that
-      of one seed while the effect is a mean over seeds, on purpose: a single run beside the baseline then
-      shows the sign of such an effect 5 times in 6 or more (normal noise). How sure the mean is, the interval
-      says; it decides alone where the noise is unknown.
-    - "within the noise": the effect is not above the noise, and either the interval excludes no effect (there
-      is one, but it takes many seeds to see) or lies within twice the noise, as 19 in 20 differences
-      of single runs would without an effect.
-    - "unclear": anything else.
-
-    Differs from the paper: Hesterberg reads percentiles farther out by the same factor. Of 2 or 3 units the
-    means have none farther out, so the distances are stretched instead.
+    The module says how the interval and the verdict are made, and how far to trust them.
 
     Args:
       values: {(pair, seed): measure of the setting}. Only keys that `baseline` has too count.
@@ -101,20 +108,11 @@ def paired(
     Returns:
       An `Effect`.
 
-    References:
-      Hesterberg 2015, "What Teachers Should Know About the Bootstrap", https://arxiv.org/abs/1411.5279
-      Davison & Hinkley 1997, "Bootstrap Methods and their Application", section 3.8 (pairs kept whole)
-
     >>> ours, theirs = {("cat", 0): 3.0, ("cat", 1): 5.0}, {("cat", 0): 1.0, ("cat", 1): 4.0}
     >>> paired(ours, theirs).effect, paired(ours, theirs, scale="ratio").value
     (1.5, 3.872983346207417)
     """
-    if scale not in ("difference", "ratio"):
-        raise ValueError(f"scale must be difference or ratio; got {scale!r}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1; got {level}")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1; got {resamples}")
+    _check(scale, level, resamples)
     transform, back = (np.log, np.exp) if scale == "ratio" else (np.asarray, np.asarray)
     samples, left_out = _by_pair(values, baseline, transform)
     shown = functools.partial(_shown, back)
@@ -137,6 +135,16 @@ def paired(
         "; ".join([*reasons, *_limits(*counts, noise), *omitted]),
         left_out,
     )
+
+
+def _check(scale, level, resamples):
+    """Raises ValueError for an argument of `paired` out of its range."""
+    if scale not in ("difference", "ratio"):
+        raise ValueError(f"scale must be difference or ratio; got {scale!r}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1; got {level}")
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1; got {resamples}")
 
 
 def _by_pair(values, baseline, transform):
@@ -166,7 +174,9 @@ def _interval(units, level, resamples, seed):
     n = len(units)
     means = _resampling(n, resamples, seed) @ units
     percentiles = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    stretch = _t_quantile(level, n - 1) / NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(n / (n - 1))
+    above = (1 + level) / 2
+    # scipy.stats has the same quantiles, and takes a second to import.
+    stretch = special.stdtrit(n - 1, above) / special.ndtri(above) * math.sqrt(n / (n - 1))
     return np.mean(units) + stretch * (percentiles - np.mean(units))
 
 
@@ -174,18 +184,6 @@ def _interval(units, level, resamples, seed):
 def _resampling(n, resamples, seed):
     """Weights [resamples, n] of units drawn with replacement."""
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples) / n
-
-
-@functools.lru_cache
-def _t_quantile(level, freedom):
-    """The t that Student's distribution stays within, on both sides, with a probability.
-
-    Of t = sqrt(freedom) tan(angle), the angle has a density in proportion to cos(angle)^(freedom - 1).
-    """
-    angle = np.linspace(0, np.pi / 2, 100_001)
-    density = np.cos(angle) ** (freedom - 1)
-    mass = np.concatenate([[0], np.cumsum(density[1:] + density[:-1])])
-    return math.sqrt(freedom) * math.tan(np.interp(level * mass[-1], mass, angle))
 
 
 def _verdict(effect, low, high, noise):

@@ -2,7 +2,9 @@
 
 import io as bytes_io
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +14,8 @@ from PIL import Image
 
 from nstjax import files, images, metrics, presets
 from nstjax.config import term
-from nstjax.optimize.objective import Objective, make_targets, single_taps
-from nstjax.runs import terms
-from nstjax.runs.cache import Cache
+from nstjax.optimize import WHOLE, Objective, Problem, Reference, make_targets, single_taps
+from nstjax.runs import Cache, Run, Subject, terms
 
 _CONTENT = ("relu4_2", "relu3_4", "relu2_2", "relu1_2")
 # Where all pairs of patches or positions are few; elsewhere they take longer than all other losses.
@@ -23,40 +24,23 @@ _TAPS = {"mrf": _PAIRS, "contextual": _PAIRS}
 _THUMBNAIL = 512
 
 
-class Subject(NamedTuple):
-    """What a picture is measured against.
-
-    Attributes:
-      start: [H, W, 3], the content, or without one what the picture started from.
-      content: whether it is the content.
-      styles: [(picture [h, w, 3], blend weight), ...].
-      of: what they follow from; it hashes, and two subjects of one shape with an equal one are the same.
-    """
-
-    start: jax.Array
-    content: bool
-    styles: list
-    of: tuple
-
-
-def measure_points(points, workdir, encoder, subject):
+def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> None:
     """Writes `measures.json` of every finished point that has none, and the pictures they were made of.
 
     Those pictures are left in `pictures/` of the sweep, small, by their hash.
 
     Args:
-      points: {name: point}, each with `content` and `styles`.
+      points: {name: Run}.
       workdir: path of the sweep.
       encoder: the `Encoder` by which losses measure.
-      subject: `subject(point, (H, W)) -> Subject`.
     """
-    once, folders = Cache(), {name: workdir / "points" / name for name in points}
+    cache, folders = Cache(), {name: workdir / "points" / name for name in points}
     waiting = [
         n for n, f in folders.items() if (f / "image.png").exists() and not (f / "measures.json").exists()
     ]
     for name in tqdm.tqdm(waiting, disable=None, unit="picture measured"):
-        point, folder = points[name], folders[name]
-        for picture in filter(None, (point.content, *point.styles)):
+        run, folder = points[name], folders[name]
+        for picture in filter(None, (run.content, *run.styles)):
             small = thumbnail(workdir, picture.sha256)
             if not small.exists():
                 with files.writing(small.parent):
@@ -64,28 +48,27 @@ def measure_points(points, workdir, encoder, subject):
                 files.write_atomic(small, _jpeg(picture.pixels))
         pixels = images.load_picture(str(folder / "image.png")).pixels
         image = jnp.asarray(images.resize(pixels, *pixels.shape[:2]))
-        files.write_json(
-            folder / "measures.json", measures(subject(point, image.shape[:2]), image, encoder, once)
-        )
+        found = measures(run.subject(image.shape[:2]), image, encoder, cache)
+        files.write_json(folder / "measures.json", found)
 
 
-def thumbnail(workdir, sha256):
+def thumbnail(workdir: Path, sha256: str) -> Path:
     """Path of a picture in a sweep's `pictures/`, by the hash of its file."""
     return workdir / "pictures" / f"{sha256[:16]}.jpg"
 
 
-def measures(subject, image, encoder, once):
+def measures(subject: Subject, image: jax.Array, encoder: Any, cache: Cache) -> dict[str, dict]:
     """What losses and measures say of a picture as a whole, without masks or regions.
 
     Args:
       subject: a `Subject`.
       image: [H, W, 3] float32 sRGB in [0, 1].
       encoder: the `Encoder` by which losses measure.
-      once: a `Cache` for all pictures that one encoder measures.
+      cache: a `Cache` of all pictures that one encoder measures.
 
     Returns:
       {"losses": {loss: {tap: number}}, "picture": {measure: number}}. Of a loss, the share that is left of
-      its value at the content; without a content, at the image that the point started from. The measure
+      its value at the content; without a content, at the image that the run started from. The measure
       "content" is the squared distance of features divided by the squares of the content's. None stands
       for what has no value, as a share of nothing.
     """
@@ -93,29 +76,40 @@ def measures(subject, image, encoder, once):
     objective = Objective(encoder.apply, terms.build(wanted))
 
     def prepare():
-        references = {"content": [(subject.start, 1.0)], "style": subject.styles}
+        references = {"content": [Reference(subject.start)], "style": subject.styles}
         targets = _targets(encoder.apply, encoder.params, objective.terms, references)
         return targets, _scores(objective, subject.start, encoder.params, targets)
 
-    targets, before = once(("measured", subject.of, image.shape), prepare)
+    targets, before = cache(("measured", subject.cache_key, image.shape), prepare)
     after = _scores(objective, image, encoder.params, targets)
     shares = {loss: {} for loss in wanted if loss != "content"}
     for name in after:
         loss, tap = name.split("/", 1)
         if loss in shares:
             shares[loss][tap] = _number(after[name] / before[name]) if before[name] else None
-    picture = {"high_frequency": metrics.high_frequency(image), "saturation": metrics.saturation(image)}
-    picture["clipped"] = metrics.clipped(image)
+    distance = None
     if subject.content:
         (tap,) = wanted.content.taps
-        scale = jnp.mean(jnp.square(targets["content"][tap]))
-        picture["content"] = after[f"content/{tap}"] / scale
-        picture["ssim"] = metrics.ssim(image, subject.start)
-        picture["edge_ssim"] = metrics.edge_ssim(image, subject.start)
-    if len(subject.styles) == 1:
-        ((style, _),) = subject.styles
-        picture |= {f"colour_{name}": gap for name, gap in metrics.colour_gaps(image, style).items()}
+        distance = after[f"content/{tap}"] / jnp.mean(jnp.square(targets["content"][tap][WHOLE].target))
+    picture = _of_picture(subject, image, distance)
     return {"losses": shares, "picture": {name: _number(value) for name, value in picture.items()}}
+
+
+def _of_picture(subject, image, distance):
+    """The measures of a picture, of which `distance` is that of features to the content's."""
+    found = {
+        "high_frequency": metrics.high_frequency(image),
+        "saturation": metrics.saturation(image),
+        "clipped": metrics.clipped(image),
+    }
+    if subject.content:
+        found["content"] = distance
+        found["ssim"] = metrics.ssim(image, subject.start)
+        found["edge_ssim"] = metrics.edge_ssim(image, subject.start)
+    if len(subject.styles) == 1:
+        gaps = metrics.colour_gaps(image, subject.styles[0].image)
+        found |= {f"colour_{name}": gap for name, gap in gaps.items()}
+    return found
 
 
 def _terms(subject, taps):
@@ -138,7 +132,7 @@ _targets = jax.jit(make_targets, static_argnames=("apply", "terms"))
 def _scores_of(objective, image, params, targets):
     """{"term/tap": scalar} of every term, the random ones with one key for all pictures."""
     unweighted = {each.name: dict.fromkeys(each.taps, 0.0) for each in objective.terms}
-    return objective(image, params, targets, unweighted, jax.random.key(0))[1]
+    return objective(image, Problem(params, targets, unweighted, jax.random.key(0)))[1]
 
 
 _scores = jax.jit(_scores_of, static_argnums=0)

@@ -1,8 +1,7 @@
 """The report of a sweep: a page, two tables and a sheet of its pictures, from its run folders alone."""
 
-import base64
-import io as bytes_io
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -10,7 +9,11 @@ from PIL import Image
 from nstjax import files
 from nstjax.errors import UserError
 from nstjax.images import sheet
-from nstjax.sweeps import measure, page, results
+from nstjax.runs.page import data_url
+from nstjax.sweeps import measure, page, record, results
+from nstjax.sweeps.page import Page, PagePoint, Source, SourcePicture
+from nstjax.sweeps.record import Record
+from nstjax.sweeps.results import Point
 
 _LONGEST = 512  # of a picture in the page
 _NEAR = 1.1  # as much as a row's best, or near it
@@ -19,7 +22,7 @@ MEANINGS = {
     "content itself",
     "ssim": "structural similarity of luminance to the content, 1 for equal",
     "edge_ssim": "the same of the edges alone",
-    "high_frequency": "root mean square of what a Gaussian blur of 2 pixels takes away from luminance",
+    "high_frequency": "RMS of luminance minus its Gaussian blur (σ = 2 pixels)",
     "saturation": "mean of the largest minus the smallest of red, green and blue",
     "clipped": "share of values at the ends of their range",
     "colour_mean": "distance of the mean colour to the style's, root mean square over channels",
@@ -30,7 +33,7 @@ MEANINGS = {
 }
 
 
-def write(workdir):
+def write(workdir: str | Path) -> dict[str, Path]:
     """Writes `index.html`, `results.csv`, `cross_losses.csv` and `grid.png` of a sweep.
 
     Args:
@@ -43,61 +46,64 @@ def write(workdir):
       UserError: where it is no sweep's, or nothing of it is finished.
     """
     workdir = Path(workdir).expanduser().absolute()
-    if not (workdir / "sweep.json").exists():
-        raise UserError(f"{workdir} holds no sweep.json; expected the workdir of experiments.sweep")
-    plan = files.read_json(workdir / "sweep.json")
-    points = results.collect(plan, workdir)
+    recorded = record.read(workdir)
+    design = recorded.design
+    points = results.collect(design, workdir)
     if not any(point.folder for point in points):
         raise UserError(f"{workdir} holds no points of its sweep; run the sweep first")
-    left = {
+    outputs = {
         "page": workdir / "index.html",
         "results": workdir / "results.csv",
         "cross losses": workdir / "cross_losses.csv",
         "grid": workdir / "grid.png",
     }
-    files.write_atomic(left["page"], page.render(page_data(plan, points, workdir)))
-    files.write_atomic(left["results"], results.results_csv(plan, points))
-    files.write_atomic(left["cross losses"], results.cross_losses_csv(plan, points))
-    files.write_atomic(left["grid"], sheet.encode(_grid(plan, points), "PNG", optimize=True))
-    return left
+    files.write_atomic(outputs["page"], page.render(make_page(recorded, points, workdir)))
+    files.write_atomic(outputs["results"], results.results_csv(design, points))
+    files.write_atomic(outputs["cross losses"], results.cross_losses_csv(design, points))
+    files.write_atomic(outputs["grid"], sheet.encode(_grid(recorded, points), "PNG", optimize=True))
+    return outputs
 
 
-def page_data(plan, points, workdir):
-    """What `page.render` takes, of a plan and its `results.Point`s."""
-    cross = results.cross_losses(plan, points) if any(point.losses for point in points) else None
-    effects = results.effects(plan, points)
+def make_page(recorded: Record, points: Sequence[Point], workdir: Path) -> Page:
+    """The `Page` of a sweep.
+
+    Args:
+      recorded: the `Record` of the sweep.
+      points: from `results.collect`.
+      workdir: path of the sweep.
+    """
+    design = recorded.design
+    cross = results.cross_losses(design, points) if any(point.losses for point in points) else None
     measures = dict.fromkeys(measure for point in points for measure in point.measures)
-    return {
-        "title": plan["title"],
-        "facts": _facts(points, cross),
-        "notes": _notes(points),
-        "factors": [{k: factor[k] for k in ("name", "labels", "role")} for factor in plan["factors"]],
-        "baseline": plan["baseline"],
-        "points": [_page_point(plan, point) for point in points],
-        "sources": _sources(plan, points, workdir),
-        "cross": cross if cross and cross["rows"] else None,
-        "effects": effects,
-        "measures": [{"name": name, "means": MEANINGS.get(name, "")} for name in measures],
-    }
+    return Page(
+        record=recorded,
+        points=[_page_point(recorded, point) for point in points],
+        facts=_facts(points, cross),
+        notes=_notes(points),
+        sources=_sources(design, points, workdir),
+        cross=cross if cross and cross.rows else None,
+        comparisons=results.compare(design, points),
+        meanings={name: MEANINGS.get(name, "") for name in measures},
+    )
 
 
-def _page_point(plan, point):
-    picture = point.folder and point.folder / "image.png"
-    there = bool(picture and picture.exists())
+def _page_point(recorded, point):
     cost = {k: point.cost[k] for k in ("steps", "evaluations", "seconds") if k in point.cost}
     cost |= {"memory": point.cost["bytes"]} if "bytes" in point.cost else {}
-    return {
-        "name": point.name,
-        "at": point.at,
-        "image": _data_url(picture) if there else None,
-        "failed": point.failed,
-        "full": f"points/{point.name}/image.png" if there else None,
-        "report": f"points/{point.name}/report.html" if there else None,
-        "command": f"{plan['command']} {shlex.quote(f'--only={point.name}')}",
-        "measures": point.measures,
-        "cost": cost,
-        "curves": results.curves(point),
-    }
+    beside = [point.image, point.image.with_name("report.html")] if point.image else []
+    there = {path.name: f"points/{point.name}/{path.name}" for path in beside if path.exists()}
+    return PagePoint(
+        name=point.name,
+        at=point.at,
+        command=f"{recorded.command} {shlex.quote(f'--only={point.name}')}",
+        image=_thumbnail(point.image) if point.image else None,
+        failed=point.failed,
+        full=there.get("image.png"),
+        report=there.get("report.html"),
+        measures=point.measures,
+        cost=cost,
+        curves=results.curves(point),
+    )
 
 
 def _facts(points, cross):
@@ -107,16 +113,23 @@ def _facts(points, cross):
     facts.append(f"through {', '.join(labels)}")
     seconds = sum(point.cost.get("seconds", 0) for point in points)
     facts.append(f"{seconds / 60:.0f} minutes of steps" if seconds > 120 else f"{seconds:.0f} s of steps")
-    own = [loss for loss in cross["own"] if loss] if cross else []
-    if len(set(own)) == len(own) > 1:
-        places = results.own_rows(cross)
-        near = [name for name, (_, share) in places.items() if share <= _NEAR]
-        rest = [f"{name} (×{share:.2f})" for name, (_, share) in places.items() if name not in near]
-        facts.append(
-            f"{len(near)} of {len(places)} settings that minimise one loss do best by it, or within "
-            f"{_NEAR - 1:.0%} of the best" + (f"; not {', '.join(rest)}" if rest else "")
-        )
-    return facts
+    return facts + ([_own_rank_fact(cross)] if cross and _minimise_their_own(cross) else [])
+
+
+def _minimise_their_own(cross):
+    """Whether settings minimise single losses, no two of them the same."""
+    own = [loss for loss in cross.own if loss]
+    return len(set(own)) == len(own) > 1
+
+
+def _own_rank_fact(cross):
+    ranks = results.own_rank(cross)
+    near = [name for name, rank in ranks.items() if rank.ratio <= _NEAR]
+    rest = [f"{name} (×{rank.ratio:.2f})" for name, rank in ranks.items() if name not in near]
+    return (
+        f"{len(near)} of {len(ranks)} settings that minimise one loss do best by it, or within "
+        f"{_NEAR - 1:.0%} of the best" + (f"; not {', '.join(rest)}" if rest else "")
+    )
 
 
 def _notes(points):
@@ -126,60 +139,52 @@ def _notes(points):
     return notes
 
 
-def _sources(plan, points, workdir):
+def _sources(design, points, workdir):
     """The pictures that points were made of, by the labels that decide which."""
     there = [point for point in points if point.inputs]
-    made_of = {point.name: point.inputs["pictures"] for point in there}
-    deciding = _deciding(plan, there, made_of)
-    sources = {}
+    deciding = _deciding(design, there)
+    made_of = {}
     for point in there:
-        at = {name: point.at[name] for name in deciding}
-        sources.setdefault(tuple(at.items()), (at, made_of[point.name]))
+        labels = tuple((name, point.at[name]) for name in deciding)
+        made_of.setdefault(labels, point.inputs["pictures"])
+    return [Source(dict(labels), _source_pictures(given, workdir)) for labels, given in made_of.items()]
+
+
+def _source_pictures(given, workdir):
+    """The `SourcePicture`s of the pictures of a `provenance.json`, where they are there."""
+    paths = {role: measure.thumbnail(workdir, each["sha256"]) for role, each in given.items()}
+    alone = {} if "style 1" in given else {"style 0": "style"}
     return [
-        {
-            "at": at,
-            "pictures": [
-                {
-                    "role": "style" if role == "style 0" and "style 1" not in pictures else role,
-                    "name": each["name"],
-                    "image": _data_url(path),
-                }
-                for role, each in pictures.items()
-                if (path := measure.thumbnail(workdir, each["sha256"])).exists()
-            ],
-        }
-        for at, pictures in sources.values()
+        SourcePicture(alone.get(role, role), given[role]["name"], _thumbnail(path))
+        for role, path in paths.items()
+        if path.exists()
     ]
 
 
-def _deciding(plan, points, made_of):
+def _deciding(design, points):
     """The fewest factors, of none, one and all, whose labels decide about the pictures."""
-    names = [factor["name"] for factor in plan["factors"]]
+    names = [factor.name for factor in design.factors]
     for deciding in ([], *([name] for name in names)):
         seen = {}
         for point in points:
-            seen.setdefault(tuple(point.at[name] for name in deciding), []).append(made_of[point.name])
+            seen.setdefault(tuple(point.at[name] for name in deciding), []).append(point.inputs["pictures"])
         if all(each == several[0] for several in seen.values() for each in several):
             return deciding
     return names
 
 
-def _grid(plan, points):
+def _grid(recorded, points):
     """Settings down, repeats across."""
-    repeats = [factor["name"] for factor in plan["factors"] if factor["role"] == "repeat"]
+    design = recorded.design
     cells, rows, columns = {}, {}, {}
     for point in points:
-        row = results.setting(plan, point.at)
-        column = " · ".join(point.at[name] for name in repeats) or plan["title"]
+        row = design.setting(point.at)
+        column = " · ".join(design.repeat(point.at)) or recorded.title
         rows[row] = columns[column] = None
-        if point.folder and (point.folder / "image.png").exists():
-            cells[row, column] = Image.open(point.folder / "image.png").convert("RGB")
+        if point.image:
+            cells[row, column] = Image.open(point.image).convert("RGB")
     return sheet.grid(cells, list(rows), list(columns))
 
 
-def _data_url(path):
-    image = Image.open(path).convert("RGB")
-    image.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
-    buffer = bytes_io.BytesIO()
-    image.save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _thumbnail(path):
+    return data_url(Image.open(path).convert("RGB"), _LONGEST, quality=88)

@@ -1,9 +1,11 @@
 """What the run folders of a sweep say together: rows of measures, the cross-loss matrix, effects."""
 
 import csv
+import dataclasses
 import io as text_io
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,22 +13,24 @@ import numpy as np
 
 from nstjax import files
 from nstjax.errors import UserError, nearest
-from nstjax.sweeps.effects import paired
+from nstjax.sweeps.design import Design
+from nstjax.sweeps.effects import Effect, paired
 
-_CURVE = 60  # points of a curve that are kept
+_CURVE = 60  # rows of a curve that are kept
 _NOT_TERMS = ("step", "stage", "seconds", "evaluations")
 # Beside the losses, what is compared as a ratio; all else as a difference.
 _RATIOS = ("content", "seconds", "evaluations")
 
 
-class Point(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Point:
     """A point of a sweep, as its run folder holds it.
 
     Attributes:
       name: of the point and of its folder.
       at: {factor: label}.
-      failed: the reason, or None.
       folder: path of the run folder, None where it is not there.
+      failed: the reason, or None.
       cost: {"steps", "evaluations", "seconds", "bytes", "together"}.
       losses: {loss: share of its value at the content, mean over its taps}.
       picture: {measure: number}.
@@ -35,61 +39,125 @@ class Point(NamedTuple):
     """
 
     name: str
-    at: dict[str, str]
-    failed: str | None
-    folder: Path | None
-    cost: dict[str, Any]
-    losses: dict[str, float]
-    picture: dict[str, float]
-    inputs: dict[str, Any]
-    own: str | None
+    at: Mapping[str, str]
+    folder: Path | None = None
+    failed: str | None = None
+    cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    losses: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    picture: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    own: str | None = None
 
     @property
-    def measures(self):
+    def measures(self) -> dict[str, float]:
         """Pictures, losses and what is spent, by name."""
         spent = {k: self.cost[k] for k in ("seconds", "evaluations") if k in self.cost}
-        return self.picture | self.losses | spent
+        return {**self.picture, **self.losses, **spent}
+
+    @property
+    def image(self) -> Path | None:
+        """Path of the picture, where it is there."""
+        path = self.folder and self.folder / "image.png"
+        return path if path and path.exists() else None
 
 
-def collect(plan, workdir):
-    """The `Point`s of a plan (`sweep.plan`), with what is there of their run folders."""
-    return [_point(name, at, Path(workdir) / "points" / name) for name, at in plan["points"].items()]
+@dataclasses.dataclass(frozen=True)
+class CrossLosses:
+    """What is left of each loss in pictures made with each setting.
+
+    Attributes:
+      columns: settings.
+      rows: losses.
+      values: [row][column]: geometric means of shares over the repeats; None where a repeat is missing or
+        its share is not above 0.
+      own: [column]: the row of the loss that the setting minimises, or None.
+    """
+
+    columns: list[str]
+    rows: list[str]
+    values: list[list[float | None]]
+    own: list[str | None]
 
 
-def _point(name, at, folder):
-    if not folder.exists():
-        return Point(name, at, None, None, {}, {}, {}, {}, None)
+class Rank(NamedTuple):
+    """How a setting does by the loss that it minimises.
+
+    Attributes:
+      place: among all settings, from 1.
+      ratio: of the loss to that of the best setting.
+    """
+
+    place: int
+    ratio: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What a setting does to a measure beside the baseline at the same repeats.
+
+    Attributes:
+      setting: its label.
+      measure: name.
+      kind: "ratio" or "difference".
+      effect: an `Effect`.
+    """
+
+    setting: str
+    measure: str
+    kind: str
+    effect: Effect
+
+
+def collect(design: Design, workdir: str | Path) -> list[Point]:
+    """The `Point`s of a design, with what is there of their run folders."""
+    folders = {name: Path(workdir) / "points" / name for name in design.labels}
+    return [
+        _read(name, at, folders[name]) if folders[name].exists() else Point(name, at)
+        for name, at in design.labels.items()
+    ]
+
+
+def _read(name, at, folder):
+    """The `Point` of a run folder."""
 
     def read(file):
         return files.read_json(folder / file) if (folder / file).exists() else {}
 
     measures = read("measures.json")
-    losses = {loss: _mean(taps.values()) for loss, taps in measures.get("losses", {}).items()}
-    styles = {t["loss"] for t in read("config.json").get("terms", {}).values() if t["reference"] == "style"}
     return Point(
         name,
         at,
-        read("failed.json").get("reason"),
         folder,
-        read("cost.json"),
-        {loss: value for loss, value in losses.items() if value is not None},
-        {k: v for k, v in measures.get("picture", {}).items() if v is not None},
-        read("provenance.json")["inputs"],
-        styles.pop() if len(styles) == 1 else None,
+        failed=read("failed.json").get("reason"),
+        cost=read("cost.json"),
+        losses=_mean_losses(measures.get("losses", {})),
+        picture={k: v for k, v in measures.get("picture", {}).items() if v is not None},
+        inputs=files.read_json(folder / "provenance.json")["inputs"],
+        own=_own_loss(read("config.json")),
     )
 
 
-def _mean(values):
-    there = [value for value in values if value is not None]
-    return sum(there) / len(there) if there else None
+def _mean_losses(shares):
+    """{loss: mean share} of {loss: {tap: share or None}}; a loss without a share is left out."""
+    known = {loss: [v for v in taps.values() if v is not None] for loss, taps in shares.items()}
+    return {loss: sum(values) / len(values) for loss, values in known.items() if values}
 
 
-def setting(plan, at):
-    """The label of what a point is compared for: its labels of the compared factors."""
-    return " · ".join(at[factor] for factor in plan["baseline"])
+def _own_loss(config):
+    """The one loss that the style terms of a config minimise, or None."""
+    losses = {t["loss"] for t in config.get("terms", {}).values() if t["reference"] == "style"}
+    return losses.pop() if len(losses) == 1 else None
 
 
-def curves(point):
+def by_setting(design: Design, points: Sequence[Point]) -> dict[str, list[Point]]:
+    """{setting: its points}, one per repeat."""
+    found: dict[str, list[Point]] = {}
+    for point in points:
+        found.setdefault(design.setting(point.at), []).append(point)
+    return found
+
+
+def curves(point: Point) -> dict[str, Any] | None:
     """{"step", "evaluations", "seconds", "terms": {"total", "term/tap", ...}} of a point, thinned out."""
     path = point.folder and point.folder / "metrics.jsonl"
     if not path or not path.exists():
@@ -102,16 +170,9 @@ def curves(point):
     return axes | {"terms": {term: [row.get(term) for row in rows] for term in terms}}
 
 
-def cross_losses(plan, points):
-    """The cross-loss matrix: what is left of each loss in pictures made with each setting.
-
-    Returns:
-      {"columns": settings, "rows": losses, "values": [[share]], "own": the row that a setting minimises, or
-      None}: geometric means over the repeats; None where a repeat is missing or its share is not above 0.
-    """
-    made = {}
-    for point in points:
-        made.setdefault(setting(plan, point.at), []).append(point)
+def cross_losses(design: Design, points: Sequence[Point]) -> CrossLosses:
+    """The cross-loss matrix of points; rows are first the losses that settings minimise."""
+    settings = by_setting(design, points)
     there = dict.fromkeys(loss for point in points for loss in point.losses)
     rows = [loss for loss in dict.fromkeys(point.own for point in points) if loss in there]
     rows += [loss for loss in there if loss not in rows]
@@ -120,79 +181,76 @@ def cross_losses(plan, points):
         shares = [point.losses.get(loss, 0) for point in several]
         return math.exp(np.mean(np.log(shares))) if all(share > 0 for share in shares) else None
 
-    values = [[value(loss, several) for several in made.values()] for loss in rows]
-    own = [several[0].own if several[0].own in rows else None for several in made.values()]
-    return {"columns": list(made), "rows": rows, "values": values, "own": own}
+    values = [[value(loss, several) for several in settings.values()] for loss in rows]
+    own = [several[0].own if several[0].own in rows else None for several in settings.values()]
+    return CrossLosses(list(settings), rows, values, own)
 
 
-def own_rows(cross):
-    """{setting: (its place in its own row from 1, its share over the best's)} of a cross-loss matrix."""
-    places = {}
-    for i, (name, own) in enumerate(zip(cross["columns"], cross["own"], strict=True)):
-        if own is not None:
-            row = cross["values"][cross["rows"].index(own)]
-            if row[i] is not None:
-                there = [value for value in row if value is not None]
-                places[name] = (1 + sum(value < row[i] for value in there), row[i] / min(there))
-    return places
+def own_rank(cross: CrossLosses) -> dict[str, Rank]:
+    """{setting: its `Rank` by the loss that it minimises}."""
+    ranks = {}
+    for i, (name, own) in enumerate(zip(cross.columns, cross.own, strict=True)):
+        row = [] if own is None else cross.values[cross.rows.index(own)]
+        if row and row[i] is not None:
+            there = [value for value in row if value is not None]
+            ranks[name] = Rank(1 + sum(value < row[i] for value in there), row[i] / min(there))
+    return ranks
 
 
-def effects(plan, points):
-    """What every setting does to every measure beside the baseline at the same repeats.
-
-    Returns:
-      A list of {"setting", "measure", "kind": "ratio" or "difference", and the fields of
-      `statistics.Effect`}.
-    """
-    seeds = [factor["name"] for factor in plan["factors"] if factor["seed"]]
-    pairs = [f["name"] for f in plan["factors"] if f["role"] == "repeat" and not f["seed"]]
-    table = {}
+def compare(design: Design, points: Sequence[Point]) -> list[Comparison]:
+    """What every setting does to every measure beside the baseline at the same repeats."""
+    seeds = [f.name for f in design.factors if f.seed]
+    pairs = [f.name for f in design.factors if f.role == "repeat" and not f.seed]
+    table: dict[str, dict[str, dict]] = {}
     for point in points:
         repeat = tuple(tuple(point.at[name] for name in names) for names in (pairs, seeds))
         for measure, value in point.measures.items():
-            table.setdefault(measure, {}).setdefault(setting(plan, point.at), {})[repeat] = value
-    baseline = " · ".join(plan["baseline"].values())
-    losses = {loss for point in points for loss in point.losses}
-    found = []
-    for measure, settings in table.items():
-        kind = "ratio" if measure in losses or measure in _RATIOS else "difference"
-        for name, values in settings.items():
-            if name == baseline or not settings.get(baseline):
-                continue
-            effect = paired(values, settings[baseline], scale=kind)
-            found.append({"setting": name, "measure": measure, "kind": kind, **effect._asdict()})
-    return found
+            table.setdefault(measure, {}).setdefault(design.setting(point.at), {})[repeat] = value
+    baseline, losses = design.setting(design.baseline), _losses(points)
+    return [
+        Comparison(setting, measure, kind, paired(values, settings[baseline], scale=kind))
+        for measure, settings in table.items()
+        if settings.get(baseline)
+        for kind in ["ratio" if measure in losses or measure in _RATIOS else "difference"]
+        for setting, values in settings.items()
+        if setting != baseline
+    ]
 
 
-def table(plan, points, measures):
-    """A Markdown table: a row a setting, means of measures over its repeats, and its place in its own row.
+def _losses(points):
+    return {loss for point in points for loss in point.losses}
+
+
+def table(design: Design, points: Sequence[Point], measures: Sequence[str]) -> str:
+    """A Markdown table: a row per setting, means of measures over its repeats, and its place in its own row.
 
     Means are geometric for what is compared as a ratio; "own row" is the place that the setting takes by the
     loss it minimises, and that loss over the best setting's. Empty where a repeat has no value.
 
     Args:
-      plan: from `sweep.plan`.
+      design: a `Design`.
       points: from `collect`.
       measures: names, as the columns of `results_csv` and `cross_losses_csv` have them.
 
     Raises:
       UserError: for a measure that no point has.
     """
-    cross, made = cross_losses(plan, points), {}
-    losses = {loss for point in points for loss in point.losses}
+    ranks, losses = own_rank(cross_losses(design, points)), _losses(points)
     there = {measure for point in points for measure in point.measures}
     for measure in measures:
         if measure not in there:
             raise UserError(f"measure {measure!r} is unknown{nearest(measure, there)}")
-    for point in points:
-        made.setdefault(setting(plan, point.at), []).append(point)
     lines = [" | ".join(["", *measures, "own row"]), "---|" * (len(measures) + 1) + "---"]
-    for name, several in made.items():
+    for name, several in by_setting(design, points).items():
         cells = [_mean_of(several, measure, losses) for measure in measures]
-        place, over = own_rows(cross).get(name, (None, None))
-        cells.append(f"{place}" + (f" (x{over:.2f})" if place > 1 else "") if place else "")
-        lines.append(" | ".join([name, *cells]))
+        lines.append(" | ".join([name, *cells, _rank_text(ranks.get(name))]))
     return "\n".join(f"| {line} |" if not line.startswith("---") else f"|{line}|" for line in lines)
+
+
+def _rank_text(rank):
+    if rank is None:
+        return ""
+    return f"{rank.place}" + (f" (x{rank.ratio:.2f})" if rank.place > 1 else "")
 
 
 def _mean_of(points, measure, losses):
@@ -204,38 +262,35 @@ def _mean_of(points, measure, losses):
     return f"{math.exp(np.mean(np.log(values))):.3g}" if all(value > 0 for value in values) else ""
 
 
-def results_csv(plan, points):
-    """One row a point: its factors, how it ended, what it cost, what its picture measures."""
+def results_csv(design: Design, points: Sequence[Point]) -> str:
+    """One row per point: its factors, how it ended, what it cost, what its picture measures."""
     costs = _keys(point.cost for point in points)
     pictures = _keys(point.picture for point in points)
-    head = ["name", *_factors(plan), "status", "reason", *costs, *pictures]
+    names = [factor.name for factor in design.factors]
     rows = [
         [
-            *(point.name, *(point.at[f] for f in _factors(plan)), _status(point), point.failed or ""),
+            *(point.name, *(point.at[name] for name in names), _status(point), point.failed or ""),
             *(point.cost.get(k, "") for k in costs),
             *(point.picture.get(k, "") for k in pictures),
         ]
         for point in points
     ]
-    return _csv([head, *rows])
+    return _csv([["name", *names, "status", "reason", *costs, *pictures], *rows])
 
 
-def cross_losses_csv(plan, points):
-    """One row a point: its factors and what is left of every loss."""
+def cross_losses_csv(design: Design, points: Sequence[Point]) -> str:
+    """One row per point: its factors and what is left of every loss."""
     losses = _keys(point.losses for point in points)
+    names = [factor.name for factor in design.factors]
     rows = [
-        [point.name, *(point.at[f] for f in _factors(plan)), *(point.losses.get(k, "") for k in losses)]
+        [point.name, *(point.at[name] for name in names), *(point.losses.get(k, "") for k in losses)]
         for point in points
     ]
-    return _csv([["name", *_factors(plan), *losses], *rows])
+    return _csv([["name", *names, *losses], *rows])
 
 
 def _status(point):
     return "failed" if point.failed else "finished" if point.measures else "missing"
-
-
-def _factors(plan):
-    return [factor["name"] for factor in plan["factors"]]
 
 
 def _keys(dicts):

@@ -218,8 +218,8 @@ def test_equal_to_what_torch_wrote(tmp_path, zipped):
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     x = torch.randn(4, 5, 6)
-    kinds = ["float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
-    tree = {kind: (x * 9).to(getattr(torch, kind)) for kind in kinds} | {
+    dtypes = ["float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
+    tree = {kind: (x * 9).to(getattr(torch, kind)) for kind in dtypes} | {
         "x": x,
         "transposed": x.permute(2, 0, 1),
         "sliced": x[1:3, ::2, 3],

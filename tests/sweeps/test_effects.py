@@ -1,21 +1,25 @@
 """Paired comparisons of few repeats: by hand, and by simulated sweeps whose effect is known."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from nstjax.sweeps.effects import _t_quantile, paired
+from nstjax.sweeps.effects import _resampling, paired
+
+NORMAL = {p: NormalDist().inv_cdf(p) for p in (0.975, 0.8)}
+STUDENT_199 = 1.971956544  # the 97.5 % quantile of 199 degrees of freedom, from a table
 
 OURS = {("a", 0): 3.0, ("a", 1): 5.0, ("b", 0): 10.0, ("b", 1): 14.0}
 THEIRS = {("a", 0): 1.0, ("a", 1): 2.0, ("b", 0): 6.0, ("b", 1): 8.0}
 
 
-def of_differences(rows, baseline=0.0):
+def of_differences(rows, baseline=0.0, **options):
     """The `Effect` of differences: a row for each pair, a number for each seed."""
     values = {(p, s): baseline + d for p, row in enumerate(rows) for s, d in enumerate(row)}
-    return paired(values, dict.fromkeys(values, baseline))
+    return paired(values, dict.fromkeys(values, baseline), **options)
 
 
 def test_means_effect_and_noise_by_hand():
@@ -28,7 +32,8 @@ def test_means_effect_and_noise_by_hand():
 
 def test_interval_of_two_pairs_by_hand():
     # Means of two of 2.5 and 5 are 2.5 in a quarter, 5 in a quarter: the percentiles are 1.25 from 3.75.
-    stretch = scipy.stats.t.ppf(0.975, 1) / scipy.stats.norm.ppf(0.975) * math.sqrt(2)
+    # Student's distribution of one degree of freedom is Cauchy's, of quantiles tan(pi (p - 1 / 2)).
+    stretch = math.tan(math.pi * 0.475) / NORMAL[0.975] * math.sqrt(2)
     effect = paired(OURS, THEIRS)
     assert (effect.low, effect.high) == pytest.approx((3.75 - 1.25 * stretch, 3.75 + 1.25 * stretch))
     assert (effect.verdict, effect.why) == (
@@ -36,7 +41,7 @@ def test_interval_of_two_pairs_by_hand():
         "interval includes no effect; 2 pairs only: the interval is a guess",
     )
     narrow = paired(OURS, THEIRS, level=0.6)
-    stretch = scipy.stats.t.ppf(0.8, 1) / scipy.stats.norm.ppf(0.8) * math.sqrt(2)
+    stretch = math.tan(math.pi * 0.3) / NORMAL[0.8] * math.sqrt(2)
     assert narrow.low == pytest.approx(3.75 - 1.25 * stretch)
     assert narrow.verdict == "higher"
 
@@ -44,16 +49,24 @@ def test_interval_of_two_pairs_by_hand():
 def test_interval_of_many_pairs_is_students():
     d = np.random.default_rng(0).normal(size=200)
     effect = of_differences(d[:, None])
-    half = scipy.stats.t.ppf(0.975, 199) * scipy.stats.sem(d)
+    half = STUDENT_199 * np.std(d, ddof=1) / math.sqrt(200)
     # of 10000 resamples a percentile is known to about 2 %
     assert effect.effect - effect.low == pytest.approx(half, rel=0.05)
     assert effect.high - effect.effect == pytest.approx(half, rel=0.05)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
-@pytest.mark.parametrize("freedom", [1, 2, 3, 10, 100])
-def test_quantiles_of_students_distribution_are_scipys(level, freedom):
-    assert _t_quantile(level, freedom) == pytest.approx(scipy.stats.t.ppf((1 + level) / 2, freedom), rel=1e-6)
+@pytest.mark.parametrize("units", [2, 3, 4, 11, 101])
+def test_percentiles_are_stretched_by_students_quantile(level, units):
+    """Of units that are 0 but for one, a resampled mean is in proportion to a binomial count."""
+    effect = of_differences([[0.0]] * (units - 1) + [[1.0]], level=level)
+    means = _resampling(units, 10000, 0)[:, -1]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2]) - 1 / units
+    above = (1 + level) / 2
+    stretch = (
+        scipy.stats.t.ppf(above, units - 1) / NormalDist().inv_cdf(above) * math.sqrt(units / (units - 1))
+    )
+    assert (effect.low, effect.high) == pytest.approx((1 / units + stretch * low, 1 / units + stretch * high))
 
 
 def test_ratios_are_exponentials_of_differences_of_logs():
@@ -170,7 +183,7 @@ def test_arguments_are_checked(bad, message):
         paired(OURS, THEIRS, **bad)
 
 
-# The table in the docstring of `paired`.
+# The table in the docstring of the module.
 @pytest.mark.parametrize(
     "pairs, seeds, covered, false",
     [

@@ -1,8 +1,7 @@
 """The page of a sweep: what it holds, and in a browser what it does."""
 
-import base64
+import dataclasses
 import html
-import io
 import json
 import re
 import shutil
@@ -10,13 +9,13 @@ import subprocess
 
 import pytest
 from PIL import Image
+from sweep_pages import EVIL, ODD, made, without
 
 from nstjax.sweeps import page
 
-ODD = """a "quoted" <b>ö</b> & 'c'"""
-EVIL = "</script><script>evil()</script><!-- <script>"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# Errors of all kinds, of pictures that do not load too; and small words for the scripts of the tests.
+in_browser = pytest.mark.slow
+# Errors of scripts, and of pictures that do not load too; and small words for the scripts of the tests.
 PRELUDE = """<script>
 const problems = [];
 addEventListener("error", (event) => problems.push(event.message ?? `not loaded: ${event.target.src}`), true);
@@ -40,109 +39,13 @@ const shownPicture = () => {
 </script>"""
 
 
-def picture(*colour):
-    buffer = io.BytesIO()
-    Image.new("RGB", (12, 9), colour).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def made(losses=("gram", "cmd", ODD), pairs=("a+b", "c+d"), seeds=("0", "1"), others=()):
-    """A sweep with a point that failed, one that is missing, and numbers that are missing."""
-    extra = [
-        {"name": f"other{i}", "labels": list(labels), "role": "compared"} for i, labels in enumerate(others)
-    ]
-    factors = [
-        {"name": "loss", "labels": list(losses), "role": "compared"},
-        *extra,
-        {"name": "pair", "labels": list(pairs), "role": "repeat"},
-        {"name": "seed", "labels": list(seeds), "role": "repeat"},
-    ]
-    labels = [{}]
-    for factor in factors:
-        labels = [{**at, factor["name"]: label} for at in labels for label in factor["labels"]]
-    points = [point_of(i, at) for i, at in enumerate(labels)]
-    if len(points) > 1:
-        points[1].update(image=None, failed=f"diverged {EVIL}", measures={}, cost={}, curves=None)
-    if len(points) > 3:
-        del points[-1]
-    effects = [effect_of(i, loss) for i, loss in enumerate(losses[1:])]
-    numbers = ("baseline", "value", "effect", "low", "high", "noise")
-    effects += [{**effect, **dict.fromkeys(numbers)} for effect in effects[-1:]]
-    return {
-        "title": f"sweep {ODD}",
-        "facts": ["some points", EVIL],
-        "notes": ["a warning"],
-        "factors": factors,
-        "baseline": {factor["name"]: factor["labels"][0] for factor in factors[: 1 + len(extra)]},
-        "points": points,
-        "sources": [
-            {
-                "at": {"pair": pair},
-                "pictures": [
-                    {"role": "content", "name": pair, "image": picture(250, 10 * i, 0)},
-                    {"role": "style", "name": ODD, "image": picture(0, 250, 10 * i)},
-                ],
-            }
-            for i, pair in enumerate(pairs)
-        ],
-        "cross": {
-            "columns": list(losses),
-            "rows": ["gram", "tv"],
-            "values": [
-                [0.02 * 10**i for i in range(len(losses))],
-                [None, 0.5, *[None] * len(losses)][: len(losses)],
-            ],
-            "own": ["gram", "tv", *[None] * len(losses)][: len(losses)],
-        },
-        "effects": effects,
-        "measures": [{"name": "ssim", "means": "alike"}],
-    }
-
-
-def point_of(i, at):
-    name = ",".join(f"{key}={label}" for key, label in at.items())
-    steps = [0, 10, 20]
-    return {
-        "name": name,
-        "at": at,
-        "image": picture(7 * i % 256, 3 * i % 256, 90),
-        "failed": None,
-        "full": None,
-        "report": f"points/{i}#?/report.html",
-        "command": f"python -m experiments.sweep --only={name}",
-        "measures": {"ssim": (7 * i % 13 - 4) * 10.0 ** (i % 5 - 3), "nan": float("nan")},
-        "cost": {"steps": 20, "seconds": 1.5 * (i % 4), "memory": 1.2e9},
-        "curves": {
-            "step": steps,
-            "evaluations": steps,
-            "seconds": [],
-            "terms": {"total": [5.0 + i, 1.0, None], "style": [3.0, 0.0, 1e-5]},
-        },
-    }
-
-
-def effect_of(i, setting):
-    return {
-        "setting": setting,
-        "measure": "ssim",
-        "kind": "ratio" if i else "difference",
-        "baseline": 0.5,
-        "value": 0.6,
-        "effect": 0.1 * (i + 1),
-        "low": None if i else 0.05,
-        "high": None if i else 0.2,
-        "noise": None if i else 0.01,
-        "verdict": "unclear" if i else "higher",
-        "why": EVIL if i else "",
-    }
-
-
 def test_what_a_page_holds_is_text():
     text = page.render(made())
     assert text.count("<script") == 2 and text.count("</script>") == 2 and "<!--" not in text
     held = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert held["facts"][1] == EVIL and held["points"][0]["measures"]["nan"] is None
-    assert f"<h1>sweep {html.escape(ODD)}</h1>" in text and ODD not in text
+    (title,) = re.findall("<h1>(.*?)</h1>", text)
+    assert html.unescape(title) == f"sweep {ODD}" and not set(title) & set("<>\"'") and ODD not in text
 
 
 def test_a_page_loads_nothing():
@@ -153,12 +56,13 @@ def test_a_page_loads_nothing():
 
 
 def test_words_of_the_template_in_data_stay():
-    text = page.render({**made(), "title": "{{script}}"})
-    assert "<h1>{{script}}</h1>" in text
+    shown = made()
+    shown = dataclasses.replace(shown, record=dataclasses.replace(shown.record, title="{{ script }}"))
+    assert "<h1>{{ script }}</h1>" in page.render(shown)
 
 
-def browse(tmp_path, data, script, width=1400):
-    """What a script returns that runs in the page of `data` in a window of this width."""
+def browse(tmp_path, shown, script, width=1400):
+    """What a script returns that runs in a page in a window of this width."""
     if BROWSER is None:
         pytest.skip("chromium or google-chrome is not installed")
     report = f"""<script>addEventListener("load", async () => {{
@@ -174,7 +78,7 @@ def browse(tmp_path, data, script, width=1400):
       }}
       parent.postMessage(JSON.stringify({{ found, problems, width: innerWidth }}), "*");
     }});</script>"""
-    text = page.render(data).replace("<style>", PRELUDE + "<style>", 1)
+    text = page.render(shown).replace("<style>", PRELUDE + "<style>", 1)
     (tmp_path / "page.html").write_text(text.replace("</body>", report + "</body>"), "utf-8")
     # A window of Chromium is never as narrow as a phone; a frame is.
     (tmp_path / "frame.html").write_text(
@@ -203,6 +107,7 @@ def browse(tmp_path, data, script, width=1400):
     return answer["found"]
 
 
+@in_browser
 def test_a_table_sorts_both_ways(tmp_path):
     script = """
       const head = all("#results-table th").findIndex((each) => each.textContent === "ssim");
@@ -216,8 +121,8 @@ def test_a_table_sorts_both_ways(tmp_path):
     """
     data = made()
     found = browse(tmp_path, data, script)
-    losses = data["factors"][0]["labels"]
-    values = [point["measures"]["ssim"] for point in data["points"] if point["measures"]]
+    losses = data.record.design.factors[0].labels
+    values = [point.measures["ssim"] for point in data.points if point.measures]
     for (state, texts), order, reverse in (
         (found["up"], "ascending", False),
         (found["down"], "descending", True),
@@ -228,6 +133,7 @@ def test_a_table_sorts_both_ways(tmp_path):
     assert found["loss"] == sorted(found["loss"], key=losses.index) and found["sorted"] == 1
 
 
+@in_browser
 def test_pictures_flip_in_place(tmp_path):
     script = """
       const cells = all("button.cell");
@@ -255,19 +161,20 @@ def test_pictures_flip_in_place(tmp_path):
     """
     data = made()
     found = browse(tmp_path, data, script)
-    shown = {(p["at"]["loss"], p["at"]["pair"], p["at"]["seed"]): p["image"] for p in data["points"]}
+    shown = {(p.at["loss"], p.at["pair"], p.at["seed"]): p.image for p in data.points}
     labels = ["cmd", "gram (baseline)", "cmd", "gram (baseline)"]
     assert [seen["label"] for seen in found["seen"]] == labels
     for seen, label in zip(found["seen"], labels, strict=True):
         assert seen["src"] == shown[label.split()[0], "a+b", "0"]
         assert seen["box"] == found["seen"][0]["box"] and min(seen["box"][2:]) > 300
     assert found["content"]["label"] == "content: a+b" and found["content"]["box"] == found["seen"][0]["box"]
-    assert found["content"]["src"] == data["sources"][0]["pictures"][0]["image"]
+    assert found["content"]["src"] == data.sources[0].pictures[0].image
     odd, gram = f"{ODD} · a+b · 0", "gram · a+b · 0"
     assert found["titles"] == ["cmd · a+b · 0", odd, "cmd · a+b · 0", gram, f"{ODD} · c+d · 0"]
     assert found["command"].startswith("python -m") and not found["open"]
 
 
+@in_browser
 def test_the_full_picture_comes_where_it_is_there(tmp_path):
     script = """
       const later = () => new Promise((done) => setTimeout(done, 500));
@@ -281,8 +188,8 @@ def test_the_full_picture_comes_where_it_is_there(tmp_path):
       return seen;
     """
     data = made()
-    for point in data["points"]:
-        point["full"] = f"points/{point['at']['loss']} #?/image.png"
+    full = [dataclasses.replace(p, full=f"points/{p.at['loss']} #?/image.png") for p in data.points]
+    data = dataclasses.replace(data, points=full)
     (tmp_path / "points" / "gram #?").mkdir(parents=True)
     Image.new("RGB", (24, 18)).save(tmp_path / "points" / "gram #?" / "image.png")
     (small, full), (kept, missing) = browse(tmp_path, data, script)
@@ -290,6 +197,7 @@ def test_the_full_picture_comes_where_it_is_there(tmp_path):
     assert small["box"] == full["box"] and kept == missing
 
 
+@in_browser
 def test_a_command_is_copied_where_the_clipboard_is_closed(tmp_path):
     script = """
       Object.defineProperty(navigator, "clipboard", { value: undefined });
@@ -306,9 +214,10 @@ def test_a_command_is_copied_where_the_clipboard_is_closed(tmp_path):
     """
     data = made()
     found = browse(tmp_path, data, script)
-    assert found == {"copied": data["points"][0]["command"], "said": ["copied", "selected: press Ctrl+C"]}
+    assert found == {"copied": data.points[0].command, "said": ["copied", "selected: press Ctrl+C"]}
 
 
+@in_browser
 def test_axes_of_the_sheet_change(tmp_path):
     script = """
       const heads = () => ({
@@ -342,22 +251,22 @@ def test_axes_of_the_sheet_change(tmp_path):
 
 
 def failed(data):
-    nothing = {"image": None, "failed": "x" * 99, "measures": {}, "cost": {}, "curves": None}
-    return {**data, "points": [{**point, **nothing} for point in data["points"]]}
+    return dataclasses.replace(data, points=[without(point, "x" * 99) for point in data.points])
 
 
-NOTHING_ELSE = {"cross": None, "effects": [], "sources": [], "measures": [], "notes": [], "facts": []}
+NOTHING_ELSE = {"cross": None, "comparisons": [], "sources": [], "meanings": {}, "notes": [], "facts": []}
 SHAPES = {
-    "one point": (made(losses=("gram",), pairs=("a+b",), seeds=("0",)), None, None),
+    "one point": (made(losses=("gram",), pairs=("a+b",), seeds=(0,)), None, None),
     "many settings": (made(losses=[f"loss{i}" for i in range(22)]), "", "loss"),
     "three factors": (made(others=(("x", "y"), ("1", "2"))), "loss", "other0"),
     "seeds only": (made(losses=("gram",), pairs=("a+b",)), None, None),
-    "nothing else": (made() | NOTHING_ELSE, "pair", "loss"),
+    "nothing else": (dataclasses.replace(made(), **NOTHING_ELSE), "pair", "loss"),
     "all failed": (failed(made()), "pair", "loss"),
     "long words": (made(losses=("x" * 80, "y " * 80), pairs=("p" * 80,)), "seed", "loss"),
 }
 
 
+@in_browser
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_a_sweep_fits_a_phone(tmp_path, shape):
     data, rows, columns = SHAPES[shape]
@@ -381,10 +290,11 @@ def test_every_shape_of_a_sweep_fits_a_phone(tmp_path, shape):
     found = browse(tmp_path, data, script, width=390)
     assert (found["rows"], found["columns"]) == (rows, columns)
     assert found["opened"] > 0 and found["before"] <= 0 and found["after"] <= 0
-    hidden = [name for name in ("cross", "effects") if not data[name]]
-    assert found["hidden"] == hidden + ["curves"] * (not any(point["curves"] for point in data["points"]))
+    hidden = [name for name, there in {"cross": data.cross, "effects": data.comparisons}.items() if not there]
+    assert found["hidden"] == hidden + ["curves"] * (not any(point.curves for point in data.points))
 
 
+@in_browser
 def test_what_matrix_effects_and_links_say(tmp_path):
     script = """
       const row = () => [...all("#matrix tbody tr")[0].cells].map((cell) => cell.textContent);

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nstjax import sweeps
 from nstjax.config import term
 from nstjax.errors import UserError
 from nstjax.images import sheet
-from nstjax.sweeps import design, results
-from nstjax.sweeps import report as sweepreport
+from nstjax.sweeps import Design, record, results
+from nstjax.sweeps.record import Record
 
 LOSSES = {
     loss: {"terms.style": term(loss, ("relu1_1",))} for loss in ("gram", "cmd", "histogram", "sliced & co")
@@ -20,10 +21,9 @@ LOSSES = {
 PAIRS = (("example:coffee", "a/one.jpg"), ("example:chelsea", "two.png"))
 
 
-def plan():
-    points = design.product(design.factor("loss", LOSSES), design.pairs(PAIRS), design.factor("seed", (0, 1)))
-    planned = design.Sweep(points, {"loss": "gram"}, ("pair", "seed"))
-    return design.plan(planned, "a sweep", "python -m experiments.sweep --config=x.py")
+def planned():
+    points = sweeps.product(sweeps.factor("loss", LOSSES), sweeps.pairs(PAIRS), sweeps.factor("seed", (0, 1)))
+    return Design(points, {"loss": "gram"}, ("pair", "seed"))
 
 
 def share(loss, of, seed):
@@ -35,9 +35,8 @@ def share(loss, of, seed):
 @pytest.fixture
 def workdir(tmp_path):
     """A sweep whose measures are known; one point failed and one is missing."""
-    made = plan()
-    (tmp_path / "sweep.json").write_text(json.dumps(made))
-    for i, (name, at) in enumerate(made["points"].items()):
+    record.write(Record("a sweep", "python -m experiments.sweep --config=x.py", planned()), tmp_path)
+    for i, (name, at) in enumerate(planned().labels.items()):
         if at == {"loss": "cmd", "pair": "chelsea+two", "seed": "1"}:
             continue
         folder = tmp_path / "points" / name
@@ -67,46 +66,38 @@ def write(folder, name, value):
     (folder / f"{name}.json").write_text(json.dumps(value))
 
 
-def test_a_plan_says_what_is_compared():
-    made = plan()
-    assert [(f["name"], f["role"], f["seed"]) for f in made["factors"]] == [
-        *(("loss", "compared", False), ("pair", "repeat", False), ("seed", "repeat", True))
-    ]
-    assert made["factors"][1]["labels"] == ["coffee+one", "chelsea+two"] and len(made["points"]) == 16
-    with pytest.raises(UserError, match="two pairs of pictures are called a\\+b; rename a file"):
-        design.pairs([("x/a.png", "b.jpg"), ("y/a.png", "b.jpg")])
-
-
 def test_the_matrix_is_the_geometric_mean_over_repeats(workdir):
-    made = plan()
+    made = planned()
     cross = results.cross_losses(made, results.collect(made, workdir))
-    assert cross["columns"] == list(LOSSES) and cross["rows"] == list(LOSSES)
-    assert cross["own"] == ["gram", "cmd", "histogram", "sliced & co"]
+    assert cross.columns == list(LOSSES) and cross.rows == list(LOSSES)
+    assert cross.own == ["gram", "cmd", "histogram", "sliced & co"]
     mean = math.sqrt(1.1)
-    np.testing.assert_allclose(cross["values"][0][:1] + cross["values"][0][2:3], [0.1 * mean, 0.4 * mean])
+    np.testing.assert_allclose(cross.values[0][:1] + cross.values[0][2:3], [0.1 * mean, 0.4 * mean])
     # A missing and a failed repeat leave no number that would not be of the same repeats.
-    assert cross["values"][0][1] is None and cross["values"][0][3] is None
-    cross["values"][2][1] = 0.05
-    assert results.own_rows(cross)["histogram"] == (2, pytest.approx(0.4 * mean / 0.05))
-    assert results.own_rows(cross)["gram"] == (1, 1.0)
+    assert cross.values[0][1] is None and cross.values[0][3] is None
+    cross.values[2][1] = 0.05
+    assert results.own_rank(cross)["histogram"] == (2, pytest.approx(0.4 * mean / 0.05))
+    assert results.own_rank(cross)["gram"] == (1, 1.0)
 
 
 def test_effects_are_of_the_same_repeats(workdir):
-    made = plan()
-    effects = results.effects(made, results.collect(made, workdir))
-    by = {(e["setting"], e["measure"]): e for e in effects}
+    made = planned()
+    found = results.compare(made, results.collect(made, workdir))
+    by = {(each.setting, each.measure): each for each in found}
     ssim = by["histogram", "ssim"]
     # Points are numbered loss by loss, four to each: every pair and seed is 8 later.
-    assert ssim["kind"] == "difference" and ssim["effect"] == pytest.approx(0.08)
-    assert ssim["noise"] == pytest.approx(0, abs=1e-9) and ssim["baseline"] == pytest.approx(0.515)
-    assert by["cmd", "gram"]["kind"] == "ratio" and by["cmd", "gram"]["effect"] == pytest.approx(4)
-    assert by["cmd", "gram"]["verdict"] == "higher" and ("gram", "ssim") not in by
-    assert by["sliced & co", "ssim"]["seeds"] == 1
+    assert ssim.kind == "difference" and ssim.effect.effect == pytest.approx(0.08)
+    assert ssim.effect.noise == pytest.approx(0, abs=1e-9)
+    assert ssim.effect.baseline == pytest.approx(0.515)
+    gram = by["cmd", "gram"]
+    assert gram.kind == "ratio" and gram.effect.effect == pytest.approx(4)
+    assert gram.effect.verdict == "higher" and ("gram", "ssim") not in by
+    assert by["sliced & co", "ssim"].effect.seeds == 1
     assert ("cmd", "clipped") not in by
 
 
 def test_the_tables_hold_every_point(workdir):
-    made = plan()
+    made = planned()
     points = results.collect(made, workdir)
     rows = list(csv.DictReader(results.results_csv(made, points).splitlines()))
     assert len(rows) == 16 and rows[0]["ssim"] == "0.5" and rows[0]["seconds"] == "0.5"
@@ -120,7 +111,7 @@ def test_the_tables_hold_every_point(workdir):
 
 
 def test_a_table_has_a_row_a_setting(workdir):
-    made = plan()
+    made = planned()
     lines = results.table(made, results.collect(made, workdir), ["ssim", "gram"]).splitlines()
     assert lines[0] == "|  | ssim | gram | own row |" and lines[1] == "|---|---|---|---|"
     assert lines[2] == f"| gram | 0.515 | {0.1 * math.sqrt(1.1):.3g} | 1 |"
@@ -131,8 +122,8 @@ def test_a_table_has_a_row_a_setting(workdir):
 
 
 def test_the_report_is_written_from_run_folders_alone(workdir):
-    left = sweepreport.write(workdir)
-    page = left["page"].read_text()
+    outputs = sweeps.write_report(workdir)
+    page = outputs["page"].read_text()
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     assert "16 points, 13 finished, 2 failed" in data["facts"]
     assert "2 points are not run" not in page and "1 points are not run yet" in page
@@ -143,10 +134,12 @@ def test_the_report_is_written_from_run_folders_alone(workdir):
         "python -m experiments.sweep --config=x.py --only=loss=gram,pair=coffee+one,seed=1"
     )
     assert point["curves"]["terms"] == {"total": [9, 8, 7]} and point["measures"]["ssim"] == 0.51
-    assert Image.open(left["grid"]).size[0] > 4 * 40
+    # No run wrote a report here, as none does of a transfer.
+    assert point["full"] == "points/loss=gram,pair=coffee+one,seed=1/image.png" and point["report"] is None
+    assert Image.open(outputs["grid"]).size[0] > 4 * 40
     (workdir / "sweep.json").unlink()
     with pytest.raises(UserError, match=r"holds no sweep\.json; expected the workdir of experiments\.sweep"):
-        sweepreport.write(workdir)
+        sweeps.write_report(workdir)
 
 
 def test_sheets_place_pictures_by_their_labels():

@@ -1,0 +1,171 @@
+"""Runs the points of a sweep in batches: those of one structure together, each finished point once."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import tqdm
+
+from nstjax import files
+from nstjax.runs import Run, outcome_files
+from nstjax.runs.folder import RunFolder
+from nstjax.sweeps.processes import barrier
+
+# Compiled programs kept at a time; about forty exceed Linux's `vm.max_map_count`.
+_KEPT = 8
+_OUT_OF_MEMORY = "out of memory"
+
+
+class Summary(NamedTuple):
+    """How the points of a sweep stand, by their names in order.
+
+    Attributes:
+      finished: those with a picture.
+      failed: {name: reason}.
+      outputs: {"page": path, ...} of the report, where one was written.
+    """
+
+    finished: tuple[str, ...]
+    failed: dict[str, str]
+    outputs: dict[str, Path]
+
+
+def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, command: str = "") -> Summary:
+    """Runs what is not finished yet of the points of a sweep, each into a run folder of its own.
+
+    A batch of points is one compiled program, in a folder `unfinished/` that a killed sweep goes on with.
+    A run folder is written as a whole. A point that fails has `failed.json` in the place of `image.png`.
+    Of several processes of `jax.distributed`, each runs its share on its own devices; all see one workdir.
+
+    Args:
+      points: {name: Run}.
+      workdir: path of the sweep; the run folders are in `points/`. The caller holds it.
+      at_most: how many points to run together.
+      command: the command line, for provenance.
+
+    Returns:
+      A `Summary`.
+    """
+    process, processes = jax.process_index(), jax.process_count()
+    batches = _batches(points, workdir, at_most, processes)
+    barrier("the points are divided")
+    if process == 0:
+        _remove_stale(workdir, batches)
+    barrier("what is stale is removed")
+    finished, compiled = len(points) - sum(map(len, batches)), set()
+    with tqdm.tqdm(total=len(points), initial=finished, disable=None, unit="point") as bar:
+        for names in batches[process::processes]:
+            compiled.add(points[names[0]].structure)
+            if len(compiled) > _KEPT:
+                jax.clear_caches()
+                compiled.clear()
+            bar.set_postfix_str(names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
+            _run_batch({name: points[name] for name in names}, workdir, command)
+            bar.update(len(names))
+    barrier("the points are run")
+    if process == 0:
+        shutil.rmtree(workdir / "unfinished", ignore_errors=True)
+    return summary(points, workdir)
+
+
+def summary(names: Iterable[str], workdir: Path) -> Summary:
+    """The `Summary` of points by their run folders."""
+    folders = {name: Path(workdir) / "points" / name for name in names}
+    failed = {n: f / "failed.json" for n, f in folders.items() if (f / "failed.json").exists()}
+    finished = tuple(n for n, f in folders.items() if (f / "image.png").exists())
+    return Summary(finished, {name: files.read_json(path)["reason"] for name, path in failed.items()}, {})
+
+
+def _batches(points, workdir, at_most, processes):
+    """Names of points to run together: first what was begun, then the rest by structure."""
+    waiting = [name for name in points if not (workdir / "points" / name).exists()]
+    batches, alike = [], {}
+    for folder in sorted((workdir / "unfinished").glob("batch-*/config.json")):
+        names = list(files.read_json(folder))
+        if set(names) & set(waiting) and set(names) <= set(points):
+            waiting = [name for name in waiting if name not in names]
+            batches.append(names)
+    for name in waiting:
+        alike.setdefault(points[name].structure, []).append(name)
+    for names in alike.values():
+        count = max(1, min(at_most, points[names[0]].room, -(-len(names) // processes)))
+        batches += [names[i : i + count] for i in range(0, len(names), count)]
+    return batches
+
+
+def _remove_stale(workdir, batches):
+    """Removes what was begun and is in no batch any more."""
+    for folder in (workdir / "unfinished").glob("*"):
+        begun = folder / "config.json"
+        if not begun.exists() or list(files.read_json(begun)) not in batches:
+            shutil.rmtree(folder)
+
+
+def _run_batch(points, workdir, command):
+    """Runs points of one structure into run folders, in halves where memory is too little for all."""
+    provenances = {name: run.provenance(command) for name, run in points.items()}
+    configs = {name: run.config for name, run in points.items()}
+    digest = hashlib.sha256(json.dumps(configs, sort_keys=True).encode()).hexdigest()[:16]
+    place = workdir / "unfinished" / f"batch-{digest}"
+    try:
+        outcomes, rows = _outcomes(points, configs, provenances, place)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)):
+            raise
+        shutil.rmtree(place)
+        names = list(points)
+        if len(names) > 1:
+            for half in (names[: len(names) // 2], names[len(names) // 2 :]):
+                _run_batch({name: points[name] for name in half}, workdir, command)
+            return
+        (name,), failure = names, {"failed.json": {"reason": _OUT_OF_MEMORY}}
+        _write(points[name], name, workdir, failure, provenances[name])
+        return
+    for i, ((name, run), outcome) in enumerate(zip(points.items(), outcomes, strict=False)):
+        if not (workdir / "points" / name).exists():
+            outputs = outcome_files(outcome, run.label)
+            _write(run, name, workdir, outputs, provenances[name], _rows_of(i, rows))
+    shutil.rmtree(place)
+
+
+def _outcomes(points, configs, provenances, place):
+    """The outcomes of points run together in a run folder, and the lines of its metrics.
+
+    The last point fills the batch up to a multiple of the local devices, so that these share equally.
+    """
+    runs = list(points.values())
+    runs += runs[-1:] * (-len(runs) % jax.local_device_count() if len(runs) > 1 else 0)
+    inputs = {name: provenance["inputs"] for name, provenance in provenances.items()}
+    with RunFolder(place, configs, {"inputs": inputs}) as folder:
+        outcomes = type(runs[0]).run_batch(runs, folder, warm_up=True)
+    logged = place / "metrics.jsonl"
+    return outcomes, files.read_json_lines(logged) if logged.exists() else []
+
+
+def _rows_of(index, rows):
+    """The lines of a batch's metrics that are of one of its runs."""
+    own = (row for row in rows if row.get("run", index) == index)
+    return [{key: value for key, value in row.items() if key != "run"} for row in own]
+
+
+def _write(run, name, workdir, outputs, provenance, rows=()):
+    """Writes a run folder that is there as a whole or not at all."""
+    new = workdir / "unfinished" / "written" / name
+    shutil.rmtree(new, ignore_errors=True)
+    with files.writing(new):
+        new.mkdir(parents=True)
+    outputs = outputs | {"config.json": run.config, "provenance.json": provenance}
+    if rows:
+        outputs["metrics.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows)
+    for file, content in outputs.items():
+        files.write(new / file, content)
+    if "image.png" in outputs:
+        run.write_report(new)
+    with files.writing(workdir / "points"):
+        (workdir / "points").mkdir(exist_ok=True)
+        os.rename(new, workdir / "points" / name)
