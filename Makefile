@@ -21,6 +21,7 @@ test-all: $(VENV)/installed $(VENV)/oracle
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: $(VENV)/installed $(VENV)/oracle
 	$(BIN)/python -m benchmarks --out=runs/bench

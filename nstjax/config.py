@@ -1,4 +1,4 @@
-"""The keys every experiment has, and what a config's argument may say."""
+"""The keys of an experiment, a term of its objective, and the argument of a config."""
 
 import ml_collections
 from ml_collections import config_dict
@@ -119,7 +119,7 @@ def parse_arg(arg, **defaults):
     """Reads a config's argument: comma-separated `key=value` and bare flags.
 
     Args:
-      arg: e.g. "blocks=3,smoke" or None.
+      arg: e.g. "size=384,smoke" or None.
       **defaults: every key there is with its default; its type converts the value. False for a flag.
 
     Returns:

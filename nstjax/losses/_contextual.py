@@ -70,7 +70,9 @@ def contextual(*, bandwidth: float = 0.5, samples: int | None = 65**2, eps: floa
 def _best(ours, theirs, bandwidth, eps):
     """The i [m] that is most similar to each j, of `Samples` without a centre and of length 1."""
     least, total = by_rows(
-        lambda row: _row(row, *theirs, bandwidth, eps)[1:], len(theirs.values), ours.values
+        lambda row: _row(row, theirs.values, theirs.weights, bandwidth, eps)[1:],
+        len(theirs.values),
+        ours.values,
     )
 
     def column(row):

@@ -114,4 +114,4 @@ def _most_alike(values, style):
     def distances(row, patches):
         return -matmul(row, patches.T) * inverse
 
-    return nearest(values, *style, distances)
+    return nearest(values, style.values, style.weights, distances)

@@ -42,9 +42,9 @@ def self_similarity(*, samples: int | None = 1024) -> Loss:
     check_counts(samples=samples)
 
     def score(x, target, *, where=None, key=None):
-        both = draw(as_samples(jnp.concatenate([x, target], -1), where=where), samples, key)
-        weights = normalised(both)
-        both = unit(jnp.stack(jnp.split(both.values, 2, -1)))
+        drawn = draw(as_samples(jnp.concatenate([x, target], -1), where=where), samples, key)
+        weights = normalised(drawn)
+        both = unit(jnp.stack(jnp.split(drawn.values, 2, -1)))
 
         def difference(rows):
             def relative(row, others):

@@ -1,5 +1,6 @@
 """Methods of optimisation: any first-order optimiser of optax, and L-BFGS inside the box [0, 1]."""
 
+import abc
 import dataclasses
 import functools
 import inspect
@@ -68,8 +69,8 @@ def _check_arguments(name, function, given, bound):
 
 
 @dataclasses.dataclass(frozen=True)
-class Method:
-    """What every method has; the attributes are the arguments of `make_method`.
+class Method(abc.ABC):
+    """The base of every method; the attributes are the arguments of `make_method`.
 
     Class attributes:
       resample_keys: whether random losses draw anew at each step.
@@ -106,6 +107,43 @@ class Method:
         image = optax.apply_updates(image, updates)
         return project(image) if self.project else image, optimizer
 
+    @abc.abstractmethod
+    def evaluate(self, objective, image, optimizer, problem, logged):
+        """(value, gradient, report) at an image.
+
+        Args:
+          objective: an `Objective`.
+          image: [H, W, 3].
+          optimizer: the optimiser's state.
+          problem: a `Problem`.
+          logged: whether the report is asked for, a traced bool.
+        """
+
+    @abc.abstractmethod
+    def evaluations(self, optimizer, first):
+        """Evaluations of objective and gradient that the last step took, int32.
+
+        Args:
+          optimizer: the optimiser's state after the step.
+          first: whether it was the first step, a traced bool.
+        """
+
+    @abc.abstractmethod
+    def carry_to(self, before, optimizer, shape, fresh):
+        """The optimiser's state at another size.
+
+        Args:
+          before: the `Method` whose state is carried.
+          optimizer: that state.
+          shape: (H, W, 3) of its image.
+          fresh: the state of this method at the new size, kept where nothing can be carried.
+        """
+
+    @property
+    @abc.abstractmethod
+    def _factory(self):
+        """The factory of the gradient transformation."""
+
     def _transformation(self, learning_rate):
         """The gradient transformation of optax; the learning rate may be traced."""
         rate = learning_rate
@@ -129,31 +167,14 @@ class FirstOrder(Method):
         return getattr(optax, self.optimizer)
 
     def evaluate(self, objective, image, optimizer, problem, logged):
-        """(value, gradient, report) at an image.
-
-        Args:
-          objective: an `Objective`.
-          image: [H, W, 3].
-          optimizer: the optimiser's state.
-          problem: a `Problem`.
-          logged: whether the report is asked for, a traced bool.
-        """
         (value, report), gradient = jax.value_and_grad(objective, has_aux=True)(image, problem)
         return value, gradient, report
 
     def evaluations(self, optimizer, first):
-        """Evaluations of objective and gradient that the last step took, int32."""
         return jnp.int32(1)
 
     def carry_to(self, before, optimizer, shape, fresh):
-        """The optimiser's state at another size.
-
-        Args:
-          before: the `Method` whose state is carried.
-          optimizer: that state.
-          shape: (H, W, 3) of its image.
-          fresh: the state of this method at the new size, kept where the optimiser differs.
-        """
+        """Moments resized with the image; the fresh state where the optimiser differs."""
         if (before.optimizer, before.optimizer_args) != (self.optimizer, self.optimizer_args):
             return fresh
 
@@ -174,7 +195,7 @@ class BoxedLbfgs(Method):
         return functools.partial(_lbfgs, project=self.project)
 
     def evaluate(self, objective, image, optimizer, problem, logged):
-        """As of `FirstOrder`: the line search has evaluated the objective here, but not term by term."""
+        """The line search has evaluated the objective here, but not term by term."""
         value, gradient = optax.value_and_grad_from_state(lambda image: objective(image, problem)[0])(
             image, state=optimizer
         )

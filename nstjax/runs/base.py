@@ -1,4 +1,4 @@
-"""What every run is: its inputs, read and checked, and what a sweep asks of it."""
+"""The interface of a run: its inputs, read and checked, and the questions of a sweep."""
 
 import abc
 import dataclasses

@@ -1,4 +1,4 @@
-"""What a checkpoint holds: the arrays of a pytree in one file, and a dict of JSON beside it.
+"""The content of a checkpoint: the arrays of a pytree in one file, and a dict of JSON beside it.
 
 Orbax keeps the checkpoints, each whole or not there. Its own handlers write for the first of several
 processes alone, where here each has checkpoints of its own.

@@ -1,4 +1,4 @@
-"""A run folder: what an experiment leaves behind, written so that it can be killed at any moment."""
+"""A run folder: the outputs of a run, written so that it can be killed at any moment."""
 
 import contextlib
 import fcntl
@@ -215,7 +215,7 @@ def _first_difference(before, now, prefix=""):
 
 
 def _reason(error):
-    """What an error of orbax comes down to: the operating system's words where they can be had."""
+    """The cause of an error of orbax: the operating system's words where they can be had."""
     if number := re.search(r"os_error_code='(\d+)'", str(error)):
         return os.strerror(int(number[1]))
     return getattr(error, "strerror", None) or str(error).strip().split("\n")[0][:200]

@@ -201,7 +201,7 @@ def _verdict(effect, low, high, noise):
 
 
 def _limits(pairs, seeds, noise):
-    """What the numbers of repeats do not let one say."""
+    """Limits that the numbers of repeats set to a verdict."""
     if pairs == seeds == 1:
         return ["one repeat: no interval"]
     return [

@@ -58,7 +58,7 @@ def thumbnail(workdir: Path, sha256: str) -> Path:
 
 
 def measures(subject: Subject, image: jax.Array, encoder: Any, cache: Cache) -> dict[str, dict]:
-    """What losses and measures say of a picture as a whole, without masks or regions.
+    """Losses and measures of a picture as a whole, without masks or regions.
 
     Args:
       subject: a `Subject`.

@@ -71,7 +71,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """What the page of a sweep shows. NaN and infinity count as unknown.
+    """The content of the page of a sweep. NaN and infinity count as unknown.
 
     Attributes:
       record: the `Record` of the sweep.

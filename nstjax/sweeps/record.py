@@ -12,7 +12,7 @@ _NAME = "sweep.json"
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What a report needs to know of a sweep beside its run folders.
+    """A sweep as its report needs it, beside its run folders.
 
     Attributes:
       title: of the sweep.

@@ -1,4 +1,4 @@
-"""What the run folders of a sweep say together: rows of measures, the cross-loss matrix, effects."""
+"""The run folders of a sweep, read together: rows of measures, the cross-loss matrix, effects."""
 
 import csv
 import dataclasses
@@ -63,7 +63,7 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class CrossLosses:
-    """What is left of each loss in pictures made with each setting.
+    """The share that is left of each loss in pictures made with each setting.
 
     Attributes:
       columns: settings.
@@ -93,7 +93,7 @@ class Rank(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What a setting does to a measure beside the baseline at the same repeats.
+    """The effect of a setting on a measure, beside the baseline at the same repeats.
 
     Attributes:
       setting: its label.
@@ -198,7 +198,7 @@ def own_rank(cross: CrossLosses) -> dict[str, Rank]:
 
 
 def compare(design: Design, points: Sequence[Point]) -> list[Comparison]:
-    """What every setting does to every measure beside the baseline at the same repeats."""
+    """The effect of every setting on every measure, beside the baseline at the same repeats."""
     seeds = [f.name for f in design.factors if f.seed]
     pairs = [f.name for f in design.factors if f.role == "repeat" and not f.seed]
     table: dict[str, dict[str, dict]] = {}
