@@ -33,7 +33,9 @@ def measure(folder, content, style, rounds):
 
     def ours():
         known = universal.statistics(down, transform, style)
-        return np.asarray(universal.stylize(down, transform, content, [universal.Region(known)], alpha=ALPHA))
+        return np.asarray(
+            universal.stylize(down, transform, content, [universal.StyleRegion(known)], alpha=ALPHA)
+        )
 
     chains = {
         dtype: peers_universal.make_chain(Path(folder), ORDER, ALPHA, getattr(torch, dtype))

@@ -69,7 +69,9 @@ def _pair(down, content, style):
 
     def made(order, name, alpha):
         known = universal.statistics(order, TRANSFORMS[name], style)
-        image = universal.stylize(order, TRANSFORMS[name], content, [universal.Region(known)], alpha=alpha)
+        image = universal.stylize(
+            order, TRANSFORMS[name], content, [universal.StyleRegion(known)], alpha=alpha
+        )
         return np.clip(image, 0, 1)
 
     found = {"levels": {}}
@@ -110,7 +112,7 @@ def _distance(level, image, wanted):
 @functools.partial(jax.jit, static_argnames="transform")
 def _moved_distance(level, transform, content, style, wanted):
     (known,) = universal.style([level], transform, style)
-    moved = universal.moved(level, transform, content, [universal.Region(known)])
+    moved = universal.moved(level, transform, content, [universal.StyleRegion(known)])
     return jnp.sum(jnp.square(covariance_matrix(raw_moments(moved)) - wanted))
 
 

@@ -8,7 +8,7 @@ from nstjax.runs import image, transfer
 from nstjax.runs.base import Run
 from nstjax.runs.folder import RunFolder
 
-METHODS = {"optimize": image.load, "transfer": transfer.load}
+LOADERS = {"optimize": image.load, "transfer": transfer.load}
 
 
 def load(config, cache=None) -> Run:
@@ -23,8 +23,8 @@ def load(config, cache=None) -> Run:
     """
     if "method" not in config:
         raise UserError("the config has no key 'method'; expected that of an image, such as configs/demo.py")
-    check_choice("method", config.method, METHODS)
-    return METHODS[config.method](config, cache)
+    check_choice("method", config.method, LOADERS)
+    return LOADERS[config.method](config, cache)
 
 
 def run(config, workdir, command="") -> dict[str, Path]:

@@ -34,6 +34,6 @@ def names(text):
     return (text,) if Path(text).expanduser().is_file() else tuple(filter(None, text.split(",")))
 
 
-def weights(config, styles):
+def blend_weights(config, styles):
     """One blend weight per style, equal by default."""
     return tuple(config.style_weights) or (1.0,) * len(styles)

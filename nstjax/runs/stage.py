@@ -217,7 +217,7 @@ def style_references(run, spec) -> list[Reference]:
     config = spec.config
     return [
         Reference(jnp.asarray(pixels), float(weight))
-        for picture, weight in zip(run.styles, pictures.weights(config, run.styles), strict=True)
+        for picture, weight in zip(run.styles, pictures.blend_weights(config, run.styles), strict=True)
         for pixels in style_images(picture, config)
     ]
 

@@ -89,7 +89,7 @@ class TransferRun(Run):
         styles = [
             Reference(jnp.asarray(images.resize(picture.pixels, *size)), float(weight))
             for picture, size, weight in zip(
-                self.styles, self.style_shapes, pictures.weights(config, self.styles), strict=True
+                self.styles, self.style_shapes, pictures.blend_weights(config, self.styles), strict=True
             )
         ]
         key = (self.pictures_key, *self.style_shapes, config.style_weights)
@@ -187,7 +187,7 @@ def _start(run, shape):
 
 
 def regions_of(run, shape=None):
-    """A `Region` for every label that the canvas (H, W) shares with a style, or one for all of any canvas."""
+    """A `StyleRegion` per label that the canvas (H, W) shares with a style, or one for all of any canvas."""
     mode, shapes = run.settings.mask_mode, run.style_shapes
     styles = [images.resize(p.pixels, *size) for p, size in zip(run.styles, shapes, strict=True)]
     if run.labels is None:
@@ -210,16 +210,16 @@ def regions_of(run, shape=None):
 
 
 def _region(run, styles, masks, where):
-    """The `Region` of the styles [h, w, 3] under one mask each."""
+    """The `StyleRegion` of the styles [h, w, 3] under one mask each."""
     config = run.settings
     options = {"mask_mode": config.mask_mode, "tile": config.tile or None}
     known = [
         tiled.statistics(run.order, run.transform, style, where=mask, **options)
         for style, mask in zip(styles, masks, strict=True)
     ]
-    weights = pictures.weights(config, run.styles)
+    weights = pictures.blend_weights(config, run.styles)
     shares = [weight / sum(weights) for weight in weights]
-    return universal.Region(universal.blend(run.transform, known, shares), where)
+    return universal.StyleRegion(universal.blend(run.transform, known, shares), where)
 
 
 def _check_values(config):

@@ -1,7 +1,7 @@
 """Universal style transfer: any style without training, by a transform of features at several levels."""
 
 from nstjax.universal.transfer import (
-    Region,
+    StyleRegion,
     blend,
     encode,
     moved,
@@ -13,7 +13,7 @@ from nstjax.universal.transfer import (
 )
 
 __all__ = [
-    "Region",
+    "StyleRegion",
     "blend",
     "encode",
     "moved",

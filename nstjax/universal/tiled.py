@@ -14,14 +14,14 @@ from nstjax.ops.moments import merge
 from nstjax.transforms import Transform
 from nstjax.transforms._base import mixed
 from nstjax.universal.levels import Level
-from nstjax.universal.transfer import Region, continued, mask_at
+from nstjax.universal.transfer import StyleRegion, continued, mask_at
 
 
 def stylize(
     levels: Sequence[Level],
     transform: Transform,
     image: jax.typing.ArrayLike,
-    regions: Sequence[Region],
+    regions: Sequence[StyleRegion],
     *,
     alpha: jax.typing.ArrayLike = 1.0,
     passes: int = 1,
@@ -47,7 +47,7 @@ def stylize(
     _check(levels, transform, tile)
     for _ in range(passes):
         for i, (level, share) in enumerate(zip(levels, universal.shares(alpha, len(levels)), strict=True)):
-            here = [Region(region.style[i], region.where) for region in regions]
+            here = [StyleRegion(region.style[i], region.where) for region in regions]
             image = _transfer(level, transform, image, here, share, mask_mode, tile)
     return image
 

@@ -12,7 +12,7 @@ from nstjax.transforms import Transform
 from nstjax.universal.levels import Level
 
 
-class Region(NamedTuple):
+class StyleRegion(NamedTuple):
     """A part of a picture and its style.
 
     Attributes:
@@ -75,7 +75,7 @@ def transfer(
     levels: Sequence[Level],
     transform: Transform,
     image: jax.Array,
-    regions: Sequence[Region],
+    regions: Sequence[StyleRegion],
     *,
     alpha: jax.typing.ArrayLike = 1.0,
     mask_mode: str = "area",
@@ -92,7 +92,7 @@ def transfer(
       levels: in the order of their application: the paper goes from 5 to 1.
       transform: a `Transform` of features.
       image: the content [H, W, 3] sRGB in [0, 1], any size.
-      regions: `Region`s.
+      regions: `StyleRegion`s.
       alpha: how far features are moved, in [0, 1]; a number, or one per level.
       mask_mode: how masks go through the encoder, one of `nstjax.networks.masks.MODES`.
       key: PRNG key for a transform that draws at random.
@@ -109,7 +109,7 @@ def transfer(
     key = jax.random.key(0) if key is None else key
     height, width = image.shape[:2]
     for i, (level, share) in enumerate(zip(levels, shares(alpha, len(levels)), strict=True)):
-        here = [Region(region.style[i], region.where) for region in regions]
+        here = [StyleRegion(region.style[i], region.where) for region in regions]
         draw = jax.random.fold_in(key, i)
         x = moved(level, transform, image, here, alpha=share, mask_mode=mask_mode, key=draw)
         image = level.decode(x)[:height, :width]
@@ -120,7 +120,7 @@ def moved(
     level: Level,
     transform: Transform,
     image: jax.Array,
-    regions: Sequence[Region],
+    regions: Sequence[StyleRegion],
     *,
     alpha: jax.typing.ArrayLike = 1.0,
     mask_mode: str = "area",
@@ -143,7 +143,7 @@ def stylize(
     levels: Sequence[Level],
     transform: Transform,
     image: jax.Array,
-    regions: Sequence[Region],
+    regions: Sequence[StyleRegion],
     *,
     alpha: jax.typing.ArrayLike = 1.0,
     passes: int = 1,

@@ -86,7 +86,7 @@ def test_a_config_is_what_is_done(place, tmp_path):
     known = universal.statistics(loaded.order, loaded.transform, style)
     image = content
     for _ in range(2):
-        region = universal.Region(known)
+        region = universal.StyleRegion(known)
         image = universal.stylize(loaded.order, loaded.transform, image, [region], alpha=(0.9, 0.4))
     np.testing.assert_allclose(transfer.make_image(loaded), image, atol=1e-4)
 

@@ -75,7 +75,7 @@ def test_window_by_window_is_all_at_once(tiny, name, order):
     alpha = (0.9, 0.5)[: len(order)]
     for tile in (None, 64):
         known = [tiled.statistics(order, transform, style, tile=tile) for style in styles]
-        regions = [universal.Region(known[0], left), universal.Region(known[1], 1 - left)]
+        regions = [universal.StyleRegion(known[0], left), universal.StyleRegion(known[1], 1 - left)]
         options = {"alpha": alpha, "passes": 2}
         made.append(np.asarray(tiled.stylize(order, transform, content, regions, tile=tile, **options)))
     assert made[0].shape == (90, 151, 3) and np.abs(made[0] - content).max() > 0.1
@@ -90,7 +90,7 @@ def test_five_levels_of_mini_window_by_window_are_all_at_once():
     content, painting = images.resize(content, 430, 645), images.resize(painting, 400, 480)
     for tile in (None, 432):
         known = tiled.statistics(order, transforms.wct(), painting, tile=tile)
-        regions = [universal.Region(known)]
+        regions = [universal.StyleRegion(known)]
         made.append(
             np.asarray(tiled.stylize(order, transforms.wct(), content, regions, alpha=0.6, tile=tile))
         )
@@ -101,7 +101,7 @@ def test_five_levels_of_mini_window_by_window_are_all_at_once():
 def test_pictures_that_fit_are_done_at_once_and_others_need_parts(tiny):
     order, content = [tiny[3]], picture(64, 40)
     known = tiled.statistics(order, transforms.histogram(), content, tile=64)
-    tiled.stylize(order, transforms.histogram(), content, [universal.Region(known)], tile=64)
+    tiled.stylize(order, transforms.histogram(), content, [universal.StyleRegion(known)], tile=64)
     with pytest.raises(ValueError, match="the transform must see all of a picture"):
         tiled.statistics(order, transforms.histogram(), picture(65, 40), tile=64)
     for tile in (60, 66):

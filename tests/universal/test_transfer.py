@@ -46,7 +46,7 @@ def tiny():
 
 def apply(order, content, style, transform=WCT, **options):
     known = universal.statistics(order, transform, style)
-    return np.asarray(universal.stylize(order, transform, content, [universal.Region(known)], **options))
+    return np.asarray(universal.stylize(order, transform, content, [universal.StyleRegion(known)], **options))
 
 
 def psnr(image, expected):
@@ -99,7 +99,7 @@ def power(a, exponent):
 def test_features_have_the_covariance_of_the_style_before_they_are_decoded(mini, level):
     content, style = picture(96, 128), picture(80, 112, 1)
     (known,) = universal.statistics([mini[level]], WCT, style)
-    moved = moved_features(mini[level], WCT, content, [universal.Region(known)])
+    moved = moved_features(mini[level], WCT, content, [universal.StyleRegion(known)])
     wanted, own = (covariance(encode(mini[level], x)) for x in (style, content))
     # Of fewer positions than channels, in the directions in which the content varies.
     half, varied = power(wanted, 0.5), power(own, 0.0)
@@ -137,8 +137,8 @@ def test_alpha_of_each_level_is_its_own(tiny, transform):
     content, style = picture(32, 32), picture(32, 32, 1)
     chosen = [tiny[3], tiny[1]]
     known = universal.statistics(chosen, transform, style)
-    first = universal.stylize(chosen[:1], transform, content, [universal.Region(known[:1])], alpha=0.9)
-    both = universal.stylize(chosen[1:], transform, first, [universal.Region(known[1:])], alpha=0.2)
+    first = universal.stylize(chosen[:1], transform, content, [universal.StyleRegion(known[:1])], alpha=0.9)
+    both = universal.stylize(chosen[1:], transform, first, [universal.StyleRegion(known[1:])], alpha=0.2)
     image = apply(chosen, content, style, transform, alpha=(0.9, 0.2))
     np.testing.assert_allclose(image, both, atol=1e-3)
     assert np.abs(apply(chosen, content, style, transform, alpha=(0.2, 0.9)) - both).max() > 1e-2
@@ -241,13 +241,13 @@ def test_outside_of_a_region_there_is_nothing_of_its_style(tiny, transform):
     known = universal.statistics(order, transform, style)
     for i, level in enumerate(order):
         x = np.asarray(encode(level, content))
-        moved = np.asarray(moved_features(level, transform, content, [universal.Region(known[i], left)]))
+        moved = np.asarray(moved_features(level, transform, content, [universal.StyleRegion(known[i], left)]))
         edge = 40 // level.unit
         np.testing.assert_array_equal(moved[:, edge:], x[:, edge:])
         assert np.abs(moved[:, :edge] - x[:, :edge]).max() > 1e-2
         inside = to_style(transform, x[:, :edge], known[i])  # by the statistics of the region alone
         np.testing.assert_allclose(moved[:, :edge], inside, atol=1e-2 * np.abs(inside).max())
-    image = universal.stylize(order, transform, content, [universal.Region(known, left)])
+    image = universal.stylize(order, transform, content, [universal.StyleRegion(known, left)])
     plain = content
     for level in order:
         plain = decode(level, encode(level, plain))
@@ -264,13 +264,13 @@ def test_two_regions_have_two_styles(tiny, transform, level):
     left = np.zeros((32, 48), np.float32)
     left[:, :24] = 1
     known = [universal.statistics([level], transform, s)[0] for s in (a, b)]
-    masked = [universal.Region(known[0], left), universal.Region(known[1], 1 - left)]
+    masked = [universal.StyleRegion(known[0], left), universal.StyleRegion(known[1], 1 - left)]
     both = moved_features(level, transform, content, masked, alpha=0.8)
     first, second = (moved_features(level, transform, content, [region], alpha=0.8) for region in masked)
     edge = 24 // level.unit
     np.testing.assert_allclose(both[:, :edge], first[:, :edge], atol=1e-5)
     np.testing.assert_allclose(both[:, edge:], second[:, edge:], atol=1e-5)
-    none = universal.Region([known[0]], np.zeros((32, 48), np.float32))
+    none = universal.StyleRegion([known[0]], np.zeros((32, 48), np.float32))
     image = universal.stylize([level], transform, content, [none])
     np.testing.assert_allclose(image, decode(level, encode(level, content)), atol=1e-5)
 
@@ -295,10 +295,10 @@ def test_styles_are_interpolated(tiny, name):
     content, a, b = picture(32, 48), picture(40, 32, 1), picture(32, 32, 2)
     known = [universal.statistics(order, transform, s) for s in (a, b)]
     first, second = (
-        universal.stylize(order, transform, content, [universal.Region(k)], alpha=0.9) for k in known
+        universal.stylize(order, transform, content, [universal.StyleRegion(k)], alpha=0.9) for k in known
     )
     for portions, expected in (((1.0, 0.0), first), ((0.0, 1.0), second)):
-        blended = universal.Region(blend(transform, known, portions))
+        blended = universal.StyleRegion(blend(transform, known, portions))
         image = universal.stylize(order, transform, content, [blended], alpha=0.9)
         np.testing.assert_allclose(image, expected, atol=1e-4)
     assert np.abs(first - second).max() > 1e-2
@@ -312,15 +312,17 @@ def test_a_size_is_compiled_once_for_any_style_and_alpha(tiny, compilations, tra
 
     def all_of_them():
         for content, known, alpha in zip(contents, styles, (0.2, 0.5, 0.9), strict=True):
-            universal.stylize(order, transform, content, [universal.Region(known)], alpha=alpha, passes=2)
+            universal.stylize(
+                order, transform, content, [universal.StyleRegion(known)], alpha=alpha, passes=2
+            )
 
-    universal.stylize(order, transform, contents[0], [universal.Region(styles[0])], alpha=1.0)
+    universal.stylize(order, transform, contents[0], [universal.StyleRegion(styles[0])], alpha=1.0)
     with compilations() as seen:
         all_of_them()
         universal.statistics(order, transform, picture(24, 24, 9))
     assert len(seen) == 0
     with compilations() as seen:
-        universal.stylize(order, transform, jnp.asarray(picture(22, 28)), [universal.Region(styles[0])])
+        universal.stylize(order, transform, jnp.asarray(picture(22, 28)), [universal.StyleRegion(styles[0])])
     assert len(seen) > 0
 
 
@@ -343,7 +345,7 @@ def test_gradients_are_finite_where_eigenvalues_repeat_or_vanish(mini, name, ord
     @jax.jit
     def value_and_gradient(content):
         def scalar(content):
-            image = universal.transfer(order, transform, content, [universal.Region(known)], alpha=0.8)
+            image = universal.transfer(order, transform, content, [universal.StyleRegion(known)], alpha=0.8)
             return jnp.sum(weights * image)
 
         return jax.value_and_grad(scalar)(content)
