@@ -1,14 +1,13 @@
 """The type of a loss."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from nstjax.ops.moments import area, average
-from nstjax.ops.shapes import check_features, check_target
+from nstjax.ops.shapes import checked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,21 +35,9 @@ class Loss:
     blend: Callable = average
 
     def __post_init__(self):
-        target, score, pooled = self.target, self.score, self.blend is not average
-
-        @functools.wraps(target)
-        def checked_target(x, *, where=None):
-            check_features(x, where)
-            return target(x, where=where)
-
-        @functools.wraps(score)
-        def checked_score(x, compared, *, where=None, key=None):
-            check_features(x, where)
-            check_target(target, x, compared, pooled=pooled)
-            return score(x, compared, where=where, key=key)
-
-        object.__setattr__(self, "target", checked_target)
-        object.__setattr__(self, "score", checked_score)
+        target, score = checked(self.target, self.score, pooled=self.blend is not average)
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "score", score)
 
 
 def zero_if_empty(value: jax.Array, x: jax.Array, where: jax.Array | None) -> jax.Array:

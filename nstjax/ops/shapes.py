@@ -8,6 +8,32 @@ import jax
 import jax.numpy as jnp
 
 
+def checked(make: Callable, use: Callable, *, pooled: bool) -> tuple[Callable, Callable]:
+    """Two functions of features, with the shapes of their arguments checked.
+
+    Args:
+      make: `make(x, *, where=None) -> pytree`, of a reference.
+      use: `use(x, made, *, where=None, key=None)`, of features and what `make` returned.
+      pooled: whether `make` returns samples, of any number: only their channels must then agree.
+
+    Returns:
+      (make, use), which raise ValueError.
+    """
+
+    @functools.wraps(make)
+    def checked_make(x, *, where=None):
+        check_features(x, where)
+        return make(x, where=where)
+
+    @functools.wraps(use)
+    def checked_use(x, made, *, where=None, key=None):
+        check_features(x, where)
+        check_target(make, x, made, pooled=pooled)
+        return use(x, made, where=where, key=key)
+
+    return checked_make, checked_use
+
+
 def check_features(x: jax.Array, where: jax.Array | None = None) -> None:
     """Raises ValueError unless x is features [h, w, c], and where a mask [h, w] of them or None."""
     shape = jnp.shape(x)

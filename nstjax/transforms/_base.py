@@ -1,7 +1,6 @@
 """The type of a transform, and two ways to build one."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 
 from nstjax.ops.arithmetic import safe_divide
 from nstjax.ops.moments import area, average
-from nstjax.ops.shapes import check_features, check_target
+from nstjax.ops.shapes import checked
 
 
 class Tiled(NamedTuple):
@@ -57,21 +56,9 @@ class Transform:
     tiled: Tiled | None = None
 
     def __post_init__(self):
-        style, map, pooled = self.style, self.map, self.blend is not average
-
-        @functools.wraps(style)
-        def checked_style(x, *, where=None):
-            check_features(x, where)
-            return style(x, where=where)
-
-        @functools.wraps(map)
-        def checked_map(x, known, *, where=None, key=None):
-            check_features(x, where)
-            check_target(style, x, known, pooled=pooled)
-            return map(x, known, where=where, key=key)
-
-        object.__setattr__(self, "style", checked_style)
-        object.__setattr__(self, "map", checked_map)
+        style, map = checked(self.style, self.map, pooled=self.blend is not average)
+        object.__setattr__(self, "style", style)
+        object.__setattr__(self, "map", map)
 
     def apply(self, x, style, *, alpha=1.0, where=None, key=None):
         """Features x moved towards a style.
