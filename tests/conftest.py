@@ -11,19 +11,19 @@ from checkpoints import torch  # noqa: F401, a fixture
 SHARED = Path(os.environ.get("NSTJAX_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+def pytest_configure(config):
+    """Compiles faster, to slower programs, in drivers too; `make test-all` tests what users run."""
+    if config.option.markexpr:
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _memory():
     """Gives up what a module compiled: gigabytes, over the whole suite."""
     yield
     jax.clear_caches()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_compilation(request):
-    """Compiles faster, to slower programs, in drivers too; `make test-all` tests what users run."""
-    if request.config.option.markexpr:
-        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-        jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

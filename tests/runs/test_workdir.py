@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from driver import DEMO, RANDOM, ROOT, drive, finished, place
 from PIL import Image
@@ -141,6 +142,20 @@ def test_flipped_bits_in_a_checkpoint_are_found(drive, finished, tmp_path):
     data.write_bytes(content)
     status, _, err = drive(f"--workdir={folder}")
     assert status == 2 and "cannot read" in err and "checkpoints/6" in err
+
+
+def test_another_state_in_a_checkpoint_is_found(drive, finished, tmp_path):
+    """Arrays of the same shapes, in a whole file, that are not those of the run."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "image.png").unlink()
+    (path,) = (folder / "checkpoints").rglob("arrays.npz")
+    with np.load(path) as file:
+        arrays = [file[name] for name in file.files]
+    arrays[0] = arrays[0] + np.float32(1e-3)
+    np.savez(path, *arrays)
+    status, _, err = drive(f"--workdir={folder}")
+    assert status == 2 and "checkpoints/6 (its content is not what was saved)" in err
 
 
 def test_without_its_checkpoints_a_run_starts_anew(drive, finished, tmp_path):
