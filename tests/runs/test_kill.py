@@ -18,7 +18,7 @@ from PIL import Image
 from nstjax import runs
 
 ROOT = Path(__file__).parents[2]
-# L-BFGS follows Adam in the second stage.
+# L-BFGS follows Adam in the third stage.
 CONFIG = """
 from nstjax.config import default_config, term
 
@@ -31,7 +31,11 @@ def get_config(arg=None):
     config.steps_per_call, config.log_every = 5, 10
     config.checkpoint_every, config.preview_every = 20, 30
     config.ema = 0.5
-    config.stages = ({"size": 24, "steps": 60}, {"size": 40, "steps": 60, "optimizer": "lbfgs"})
+    config.stages = (
+        {"size": 24, "steps": 40},
+        {"size": 32, "steps": 40},
+        {"size": 40, "steps": 40, "optimizer": "lbfgs"},
+    )
     config.lock()
     return config
 """
@@ -60,8 +64,8 @@ runs.run(runpy.run_path("config.py")["get_config"](), workdir)
 EVENTS = [
     ("save", 2, "before"),  # lines of metrics that no checkpoint knows
     ("log", 4, "after"),
-    ("save", 3, "after"),  # the end of the first stage
-    ("save", 1, "before"),  # of what is left: the second stage, before its first checkpoint
+    ("save", 2, "after"),  # after a checkpoint, at the end of a stage or within one
+    ("save", 1, "before"),
     ("write_atomic", 2, "before"),  # a preview, or a result
 ]
 
@@ -76,6 +80,8 @@ def place(tmp_path_factory):
     run(folder, "whole")
     rows = outcome(folder / "whole")[1]
     assert [row["step"] for row in rows] == [*range(0, 120, 10), 120]
+    assert [row["evaluations"] for row in rows][:9] == [*range(0, 90, 10)]  # Adam's, over its stages
+    assert np.all(np.diff([row["evaluations"] for row in rows]) >= 10)
     return folder
 
 
