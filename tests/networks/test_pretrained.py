@@ -126,9 +126,9 @@ def test_names_that_do_not_exist(tmp_path):
         pretrained.load("vgg91")
     with pytest.raises(UserError, match=r"weights 'some/where\.h5': no such file"):
         pretrained.load("some/where.h5")
-    (tmp_path / "weights.bin").write_bytes(b"123")
+    (tmp_path / "weights.npz").write_bytes(b"123")
     with pytest.raises(UserError, match=r"must end in one of \.h5, \.pth, \.safetensors"):
-        pretrained.load(str(tmp_path / "weights.bin"))
+        pretrained.load(str(tmp_path / "weights.npz"))
     for name in ("text.h5", "text.pth", "text.safetensors"):
         (tmp_path / name).write_text("<!DOCTYPE html>")
         with pytest.raises(UserError, match=name):
