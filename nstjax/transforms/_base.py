@@ -7,7 +7,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nstjax.ops.arithmetic import safe_divide
 from nstjax.ops.moments import area, average
 from nstjax.ops.shapes import checked
 
@@ -139,5 +138,5 @@ def _of_present(n, statistics):
 def _where_present(x, style, map):
     """Features x mapped by the statistics of a style; unchanged for a style over no positions."""
     present, sums = style
-    known = jax.tree.map(lambda a: safe_divide(a, present), sums)
+    known = jax.tree.map(lambda a: a / jnp.where(present > 0, present, 1.0), sums)
     return jnp.where(present > 0, map(known), x)
