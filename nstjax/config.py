@@ -56,7 +56,7 @@ def default_config():
     config.style_size = 0
     config.style_angles = ()
     config.style_scales = ()
-    config.weights = "vgg19"
+    config.weights = "vgg19-8bit"
     config.beyond_weights = "refuse"
     config.normalise = False
     config.pooling = "max"
