@@ -208,6 +208,7 @@ def test_a_run_uses_what_its_config_says():
     c = config("demo", "smoke").copy_and_resolve_references()
     c.unlock()
     c.style, c.style_weights, c.style_size = "example:mosaic,example:hatching", (3.0, 1.0), 48
+    c.calibrate = ""
     c.terms.style.weight, c.terms.style.tap_weights = 2.0, (1.0, 0.5, 0.25, 0.0, 4.0)
     c.stages = ({"size": 32, "steps": 1}, {"size": 64, "steps": 2, "terms": {"style": {"weight": 6.0}}})
     loaded = runs.load(c)

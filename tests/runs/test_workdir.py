@@ -85,7 +85,7 @@ def test_a_finished_run_is_left_alone(drive, finished, tmp_path):
     assert {p.name for p in before if before[p] != after[p]} <= {"report.html"}
     for argument, reason in (
         ("--config.seed=7", "another config (seed: 0 there, 7 here)"),
-        ("--config.terms.style.weight=2", "another config (terms.style.weight: 200.0 there, 2.0 here)"),
+        ("--config.terms.style.weight=2", "another config (terms.style.weight: 20.0 there, 2.0 here)"),
     ):
         status, out, err = drive(f"--workdir={folder}", argument)
         assert (status, out) == (2, "") and reason in err
