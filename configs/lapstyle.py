@@ -6,11 +6,11 @@
 neural-style with one more term: the Laplacian of the picture, pooled by 4, stays that of the content. Edges
 of the photograph survive where the Gram loss alone would paint over them; `laplacian=0` shows that.
 
-Expect, measured with optimizer=adam, blocks 1-3 of the real weights (--config.beyond_weights=drop), 256
-pixels, 200 steps, The Golden Gate Bridge and The Starry Night: the total from 1.83e6 to 7.7e5 in two
-minutes on two CPU cores; every cable of the bridge still there, painted in short strokes. Through `mini`,
-whose features are smaller, the Laplacian keeps the photograph as it is: these weights are for the network
-that they were made for.
+Expect, measured with optimizer=adam, blocks 1-3 of the real weights and 100 at each of three style taps
+(`beyond_weights=drop` scales them to 167 now), 256 pixels, 200 steps, The Golden Gate Bridge and The Starry
+Night: the total from 1.83e6 to 7.7e5 in two minutes on two CPU cores; every cable of the bridge still
+there, painted in short strokes. Through `mini`, whose features are smaller, the Laplacian keeps the
+photograph as it is: these weights are for the network that they were made for.
 
 Arguments: `optimizer=lbfgs` or `adam`; `laplacian=100` the weight; `smoke`.
 """

@@ -7,12 +7,12 @@ Each 3 x 3 patch of features is drawn to the patch of the style that is most lik
 With `copies`, so it is to the patches of 25 copies of the style, turned by up to 15 degrees and up to 1.1
 times as large or small.
 
-Expect, seen with Adam and blocks 1-3 of the real weights (--config.beyond_weights=drop), 384 pixels, four
-minutes on two CPU cores: the photograph in fine strokes, its own colours kept, and from noise, as in the
-program, nearly the same picture, in which the patches are three quarters of the objective: patches of
-relu3_1 alone find their like, content at relu3_4 leaves them little room, and relu4_1 is not there.
-`one_loss.py:loss=mrf` pulls harder, at finer taps too, and brings whole stars. Through `mini`, whose
-features are smaller, total variation blurs all.
+Expect, seen with Adam and blocks 1-3 of the real weights and 1e-4 at relu3_1 alone (`beyond_weights=drop`
+scales it to 2e-4 now), 384 pixels, four minutes on two CPU cores: the photograph in fine strokes, its own
+colours kept, and from noise, as in the program, nearly the same picture, in which the patches are three
+quarters of the objective: patches of relu3_1 alone find their like, content at relu3_4 leaves them little
+room, and relu4_1 is not there. `one_loss.py:loss=mrf` pulls harder, at finer taps too, and brings whole
+stars. Through `mini`, whose features are smaller, total variation blurs all.
 
 Arguments: `optimizer=lbfgs` or `adam`; `copies`; `smoke`.
 """

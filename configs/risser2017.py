@@ -13,7 +13,8 @@ night sky.
 The paper's claim, that histograms make textures stable, holds here. Textures of The Starry Night from five
 seeds of noise, through blocks 1 to 3 of VGG-19, 48, 96 and 192 pixels, 300 steps each (`python -m
 experiments.seeds --config=configs/risser2017.py:texture,size=192 --config.beyond_weights=drop
---variants=histogram=false,histogram=true`), root mean squares over channels in units of the style's
+--variants=histogram=false,histogram=true`, with the deeper histogram at relu3_1, which that command leaves
+out now), root mean squares over channels in units of the style's
 deviation, Gram alone and with histograms:
 
                                      picture        relu1_1        relu2_1        relu3_1
