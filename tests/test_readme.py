@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nstjax import images, losses, sweeps, transforms
+from nstjax import images, losses, transforms
 from nstjax.config import default_config
 from nstjax.losses._gram import CONVENTIONS
 from nstjax.networks import pretrained
@@ -30,8 +30,6 @@ PLACES = "benchmarks|configs|docs|experiments|nstjax|requirements|tests|tools"
 
 @pytest.mark.parametrize("page, code", BLOCKS)
 def test_python_blocks_run(page, code, tmp_path, monkeypatch):
-    if "sweeps.Design" in code and not hasattr(sweeps, "Design"):
-        pytest.skip("nstjax.sweeps is being rewritten and has no Design yet")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, page, "exec"), {"__name__": "block"})
 
