@@ -183,6 +183,8 @@ def test_taps_deeper_than_the_weights_are_refused_or_dropped(shared):
     assert terms.style.taps == ("relu1_1", "relu2_1", "relu3_1")
     assert 3 * terms.style.weight == pytest.approx(1e9)
     note = "terms.style reads relu1_1, relu2_1, relu3_1: the weights do not reach all of its taps"
+    c.stages = ({"steps": 1, "terms": {"style": {"taps": ("relu1_1",)}}},)
+    assert not [line for line in runs.load(c).notes if "terms.style" in line]  # taps of a stage are all there
     assert note in loaded.notes and loaded.config["terms"]["style"]["taps"] == presets.STYLE_TAPS
 
 

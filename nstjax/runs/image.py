@@ -43,14 +43,8 @@ class ImageRun(Run):
     def notes(self):
         label = self.network.label
         untrained = f"the network has random weights ({label}), not trained ones"
-        notes = (*super().notes, *([untrained] if label.startswith("random") else []))
-        read = {name: term.taps for spec in self.stages for name, term in spec.config.terms.items()}
-        asked = self.config["terms"]
-        return notes + tuple(
-            f"terms.{name} reads {', '.join(taps)}: the weights do not reach all of its taps"
-            for name, taps in read.items()
-            if name in asked and tuple(asked[name]["taps"]) != tuple(taps)
-        )
+        reduced = dict.fromkeys(note for spec in self.stages for note in spec.notes)
+        return (*super().notes, *([untrained] if label.startswith("random") else []), *reduced)
 
     @property
     def structure(self):

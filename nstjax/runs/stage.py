@@ -40,11 +40,13 @@ class StageSpec:
       config: a ConfigDict, that of the run with the keys of the stage over it.
       terms: the terms of the objective.
       plan: the static part of the loop.
+      notes: lines on the terms, for people.
     """
 
     config: Any
     terms: tuple[Term, ...]
     plan: Plan
+    notes: tuple[str, ...] = ()
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -129,7 +131,12 @@ def within(spec, reachable) -> StageSpec:
     config = spec.config.copy_and_resolve_references()
     with config.unlocked():
         config.terms = terms.within(config.terms, reachable)
-    return dataclasses.replace(spec, config=config, terms=terms.build(config.terms))
+    notes = tuple(
+        f"terms.{name} reads {', '.join(term.taps)}: the weights do not reach all of its taps"
+        for name, term in config.terms.items()
+        if term.taps != tuple(spec.config.terms[name].taps)
+    )
+    return dataclasses.replace(spec, config=config, terms=terms.build(config.terms), notes=notes)
 
 
 def make_stage(run, index, cache=None) -> Stage:
