@@ -22,14 +22,14 @@ cores, Tübingen and The Starry Night:
 """
 
 from nstjax import presets
-from nstjax.config import default_config, parse_arg, smoke
+from nstjax.config import calibrated, default_config, parse_arg, smoke
 from nstjax.errors import UserError, nearest
 
 VARIANTS = ("normalised", "code", "paper")
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, variant="normalised", optimizer="lbfgs", smoke=False)
+    arg = parse_arg(arg, variant="normalised", optimizer="lbfgs", calibrated=False, smoke=False)
     if arg.variant not in VARIANTS:
         raise UserError(f"variant {arg.variant!r} is unknown{nearest(arg.variant, VARIANTS)}")
     config = default_config()
@@ -46,6 +46,7 @@ def get_config(arg=None):
     config.init = "content"  # figure 6 and both programs; the paper's figures start from noise
     config.project = arg.variant != "code"
     config.terms.update(getattr(presets, f"gatys2016_{arg.variant}")())
+    config = calibrated(config) if arg.calibrated else config
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

@@ -15,11 +15,11 @@ Argument: `smoke`.
 """
 
 from nstjax import presets
-from nstjax.config import default_config, parse_arg, smoke
+from nstjax.config import calibrated, default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, smoke=False)
+    arg = parse_arg(arg, calibrated=False, smoke=False)
     config = default_config()
     config.content = ""
     config.size = 256  # in multiples of 8 there
@@ -32,6 +32,7 @@ def get_config(arg=None):
     config.init = "noise"
     config.noise_scale = 0.01  # around the mean colour of the style there, around mean grey here
     config.terms.update(presets.heitz2021())
+    config = calibrated(config) if arg.calibrated else config
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

@@ -14,12 +14,12 @@ Arguments: `alpha=1` the share of style (1 in the program: no content term); `sm
 """
 
 from nstjax import presets
-from nstjax.config import default_config, parse_arg, smoke
+from nstjax.config import calibrated, default_config, parse_arg, smoke
 from nstjax.errors import UserError
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, alpha=1.0, smoke=False)
+    arg = parse_arg(arg, alpha=1.0, calibrated=False, smoke=False)
     if not 0 < arg.alpha <= 1:
         raise UserError(f"alpha must be above 0 and at most 1; got {arg.alpha}")
     config = default_config()
@@ -29,6 +29,7 @@ def get_config(arg=None):
     config.learning_rate = 0.1 * 0.225  # 0.1 of pixels divided by the deviation of ImageNet's
     config.init = "content"
     config.terms.update(presets.kalischek2021(arg.alpha))
+    config = calibrated(config) if arg.calibrated else config
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

@@ -16,11 +16,11 @@ Arguments: `optimizer=lbfgs` or `adam`; `laplacian=100` the weight; `smoke`.
 """
 
 from nstjax import presets
-from nstjax.config import default_config, parse_arg, smoke
+from nstjax.config import calibrated, default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, optimizer="lbfgs", laplacian=100.0, smoke=False)
+    arg = parse_arg(arg, optimizer="lbfgs", laplacian=100.0, calibrated=False, smoke=False)
     config = default_config()
     config.size = 512
     config.steps = 1000
@@ -32,6 +32,7 @@ def get_config(arg=None):
         config.learning_rate = 10 / 255  # as neural-style
     config.terms.update(presets.lapstyle())
     config.terms.laplacian.weight = arg.laplacian
+    config = calibrated(config) if arg.calibrated else config
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

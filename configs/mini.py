@@ -53,24 +53,27 @@ def get_config(arg=None):
     arg = parse_arg(arg, seed=0, smoke=False)
     config = ml_collections.ConfigDict()
     config.seed = arg.seed
-    config.data = f"{SHARED}/photos"
+    config.data = f"{SHARED}/photos,{SHARED}/training"
     config.held_out = HELD_OUT
     config.left_out = ("in24", "tar21")
     config.texture_share = 0.2
-    config.teacher = ml_collections.ConfigDict()
-    config.teacher.shallow = f"{SHARED}/weights/vgg19_keras_blocks1-3.h5"
-    config.teacher.deep = f"{SHARED}/weights/wct16x_5se.safetensors"
+    config.teacher = "vgg19-8bit"
     config.widths = vgg.SLIM_WIDTHS
     # A position of relu3_1 sees 24 pixels, one of relu5_1 sees 156.
-    config.shallow = part(steps=2500, optimizer="muon", learning_rate=2e-2, size=64, batch=16)
-    config.deep = part(steps=2500, optimizer="muon", learning_rate=1e-2, size=128, batch=8)
+    config.shallow = part(
+        steps=2500, optimizer="muon", learning_rate=2e-2, size=64, batch=64, pursuit=16, gram_weight=1.0
+    )
+    config.deep = part(
+        steps=2500, optimizer="muon", learning_rate=1e-2, size=128, batch=32, pursuit=16, gram_weight=1.0
+    )
     config.update(recipe.decoder_parts())
     config.dtype = "float16"  # of the files
     config.log_every = 50
     config.checkpoint_every = 250
     if arg.smoke:
         for name in ("shallow", "deep", *recipe.DECODERS):
-            config[name].update(steps=4, size=32, batch=2)
+            config[name].update(steps=4, size=32, batch=4)
+        config.shallow.pursuit = config.deep.pursuit = 2
         config.dtype = "float32"  # filters of a network that learned nothing may be out of range
         config.log_every, config.checkpoint_every = 1, 2
     config.lock()

@@ -18,11 +18,11 @@ Arguments: `optimizer=lbfgs` or `adam`; `copies`; `smoke`.
 """
 
 from nstjax import presets
-from nstjax.config import default_config, parse_arg, smoke
+from nstjax.config import calibrated, default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, optimizer="lbfgs", copies=False, smoke=False)
+    arg = parse_arg(arg, optimizer="lbfgs", copies=False, calibrated=False, smoke=False)
     config = default_config()
     config.size = 384
     config.optimizer = arg.optimizer
@@ -35,6 +35,7 @@ def get_config(arg=None):
         config.style_scales = tuple(1.05**i for i in range(-2, 3))
     # Three octaves, 100 steps at the first and 200 at the others.
     config.stages = ({"size": 96, "steps": 100}, {"size": 192, "steps": 200}, {"size": 384, "steps": 200})
+    config = calibrated(config) if arg.calibrated else config
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

@@ -16,11 +16,11 @@ Argument: `optimizer=adam` for `-optimizer adam` (learning rate 10 of 255 grey l
 """
 
 from nstjax import presets
-from nstjax.config import default_config, parse_arg, smoke
+from nstjax.config import calibrated, default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, optimizer="lbfgs", smoke=False)
+    arg = parse_arg(arg, optimizer="lbfgs", calibrated=False, smoke=False)
     config = default_config()
     config.size = 512  # -image_size
     config.steps = 1000  # -num_iterations
@@ -34,6 +34,7 @@ def get_config(arg=None):
         config.learning_rate = 10 / 255  # -learning_rate
     config.project = False
     config.terms.update(presets.neural_style())
+    config = calibrated(config) if arg.calibrated else config
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

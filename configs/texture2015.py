@@ -13,11 +13,12 @@ Expect a new texture of the same strokes, colours and motifs with nothing where 
 Argument: `smoke`.
 """
 
-from nstjax.config import default_config, parse_arg, smoke, term
+from nstjax import presets
+from nstjax.config import calibrated, default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, smoke=False)
+    arg = parse_arg(arg, calibrated=False, smoke=False)
     config = default_config()
     config.content = ""
     config.size = 256  # about 256 x 256 pixels
@@ -28,8 +29,8 @@ def get_config(arg=None):
     config.pooling = "average"
     config.init = "noise"
     config.noise_scale = 1 / 255  # standard normal, in network units
-    taps = ("relu1_1", "pool1", "pool2", "pool3", "pool4")  # conv1_1 (rectified), pool1 ... pool4
-    config.terms.style = term("gram", taps, convention="deep_textures", weight=1e9)
+    config.terms.update(presets.deep_textures())
+    config = calibrated(config) if arg.calibrated else config
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

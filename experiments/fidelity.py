@@ -19,7 +19,7 @@ from experiments import command
 from nstjax import files, images, networks
 from nstjax.networks import pretrained
 from nstjax.networks.decoder import LEVELS, Decoder
-from nstjax.training import distillation, fidelity, mini
+from nstjax.training import distillation, fidelity, mini, recipe
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
 _WEIGHTS = flags.DEFINE_string("weights", "mini", "The weight set to measure.")
@@ -35,16 +35,17 @@ _MEASURES = flags.DEFINE_multi_enum(
 )
 _OUT = flags.DEFINE_string("out", None, "Folder for fidelity.json and fidelity.md.")
 SIZE = 256
+TAPS = distillation.SHALLOW + distillation.DEEP
 
 
 def main(_):
     config = _CONFIG.value
     mini.check(config)
-    paths = images.picture_files(config.data)
+    paths = recipe.picture_files(config)
     held_out = [_square(path) for path in paths if path.stem in config.held_out]
     skipped = {*config.held_out, *config.left_out}
     trained_on = [_square(path) for path in paths if path.stem not in skipped]
-    measured, real = pretrained.load(_WEIGHTS.value), pretrained.load(config.teacher.shallow)
+    measured, real = pretrained.load(_WEIGHTS.value), pretrained.load(config.teacher)
     slim, full = pretrained.load("random-slim"), pretrained.load("random")
     result = {"weights": measured.label, "sha256": measured.sha256, "photographs": len(held_out)}
     if "correlation" in _MEASURES.value:
@@ -64,16 +65,12 @@ def main(_):
 
 
 def _correlations(config, loaded, trained_on, held_out):
-    encoder, result = networks.make_encoder(loaded), {}
-    for taps, teacher in (
-        (distillation.SHALLOW, distillation.shallow_teacher(config.teacher.shallow)),
-        (distillation.DEEP, distillation.deep_teacher(config.teacher.deep)),
-    ):
-        student = jax.jit(lambda image, taps=taps: encoder.apply(encoder.params, image, taps))
-        teacher = jax.jit(functools.partial(teacher, padding="zero"))
-        maps = distillation.fit_maps(student, teacher, trained_on)
-        result |= fidelity.correlations(student, teacher, maps, held_out)
-    return result
+    encoder, taps = networks.make_encoder(loaded), TAPS
+    teacher = distillation.make_teacher(config.teacher, taps)
+    student = jax.jit(lambda image: encoder.apply(encoder.params, image, taps))
+    teacher = jax.jit(functools.partial(teacher, padding="zero"))
+    maps = distillation.fit_maps(student, teacher, trained_on)
+    return fidelity.correlations(student, teacher, maps, held_out)
 
 
 def _remaining_gram(loaded, real, pairs):

@@ -31,11 +31,13 @@ def default_config():
         style, for terms with `regions`; without content the canvas has the shape of content_mask.
       mask_mode: how masks go through the network, one of `nstjax.networks.masks.MODES`.
       terms: name → {loss, taps, weight, tap_weights, reference, transform, transform_args, limit,
-        normalise, regions, hyper-parameters of the loss}. `tap_weights` multiplies `weight` tap by tap where
-        it is given. A tap "a+b" is the features of a and, resized to them, those of b. A `transform`,
-        "adain", "histogram", "mean_shift" or "wct", moves the content's features towards the style's before
-        the loss compares with them; reference "content" only. `limit` and `normalise` are those of
-        `nstjax.ops.gradients.Control`, `regions` that of `nstjax.optimize.Term`.
+        normalise, regions, published_for, hyper-parameters of the loss}. `tap_weights` multiplies `weight`
+        tap by tap where it is given. A tap "a+b" is the features of a and, resized to them, those of b. A
+        `transform`, "adain", "histogram", "mean_shift" or "wct", moves the content's features towards the
+        style's before the loss compares with them; reference "content" only. `limit` and `normalise` are
+        those of `nstjax.ops.gradients.Control`, `regions` that of `nstjax.optimize.Term`. `published_for`
+        is the family of networks (`nstjax.networks.FAMILIES`) that the weight was published for: a run
+        through another one that does not calibrate says so.
       calibrate: "" or what is divided by the norm of its gradient at a fixed picture, the content (else
         the style) under noise: the score of each of the "taps", or the sum over them of each of the
         "terms". A weight is then that norm, whatever the loss.
@@ -97,6 +99,7 @@ def term(
     limit=0.0,
     normalise="",
     regions="",
+    published_for="",
     **hyper,
 ):
     """A term of an objective as a ConfigDict."""
@@ -111,6 +114,7 @@ def term(
         "limit": float(limit),
         "normalise": normalise,
         "regions": regions,
+        "published_for": published_for,
     }
     return ml_collections.ConfigDict(fields | hyper)
 
@@ -146,8 +150,28 @@ def parse_arg(arg, **defaults):
     return ml_collections.ConfigDict(values)
 
 
+# Pulls of terms at the start, by what they compare: shares of the gradient that suit any network.
+_STRENGTHS = {"content": 1.0, "style": 20.0, "picture": 0.5}
+
+
+def calibrated(config):
+    """Gives every term a strength for a weight, so that it fits any network (`calibrate` = "terms").
+
+    A term on the style pulls 20 times as hard as one on features of the content, and that twice as hard as
+    one on the picture itself. A weight of 0 stays, and so do the weights of terms whose gradient is limited
+    or normalised.
+    """
+    config.calibrate = "terms"
+    for term in config.terms.values():
+        if term.weight and not term.limit and not term.normalise:
+            role = "picture" if tuple(term.taps) == ("image",) else term.reference
+            term.weight = _STRENGTHS[role]
+    return config
+
+
 def smoke(config):
     """Cuts a config down to seconds on two CPU cores: a small picture, few steps, the small encoder."""
+    config = config if config.calibrate else calibrated(config)
     config.size = 64
     config.steps = min(config.steps, 6)
     config.weights = "mini"

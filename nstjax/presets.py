@@ -1,8 +1,10 @@
 """Published objectives as sets of terms, each number with its source.
 
 A preset is {name: term} for `config.terms`, computes the same as the named program or paper of the same
-features, and says for which network.
+features, and says for which network (`published_for`), unless its weights fit any.
 """
+
+import functools
 
 from nstjax.config import term
 from nstjax.networks.vgg import TAPS, WIDTHS
@@ -28,11 +30,28 @@ _STYLE_TAPS = {
 }
 
 
+def _published_for(family):
+    """Marks the terms of a preset with the family of networks that its weights are for."""
+
+    def mark(preset):
+        @functools.wraps(preset)
+        def marked(*arguments, **options):
+            terms = preset(*arguments, **options)
+            for each in terms.values():
+                each.published_for = family
+            return terms
+
+        return marked
+
+    return mark
+
+
 def style_term(loss, **options):
     """The term of one of `STYLE_LOSSES` at the taps where it is compared with the others."""
     return term(loss, _STYLE_TAPS.get(loss, STYLE_TAPS), **_STYLE_ARGUMENTS.get(loss, {}), **options)
 
 
+@_published_for("normalised")
 def gatys2016_paper():
     """Gatys et al. 2016, equations 1 to 7, alpha / beta = 1e-3; average pooling, normalised network."""
     return {
@@ -41,6 +60,7 @@ def gatys2016_paper():
     }
 
 
+@_published_for("normalised")
 def gatys2016_normalised():
     """leongatys/NeuralImageSynthesis, its weights for the normalised network; average pooling."""
     return {
@@ -49,6 +69,7 @@ def gatys2016_normalised():
     }
 
 
+@_published_for("original")
 def gatys2016_code():
     """leongatys/PytorchNeuralStyleTransfer; max pooling, network as it is."""
     return {
@@ -57,12 +78,14 @@ def gatys2016_code():
     }
 
 
+@_published_for("normalised")
 def deep_textures():
     """Gatys et al. 2015 and leongatys/DeepTextures; average pooling, normalised network."""
     taps = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
     return {"style": term("gram", taps, convention="deep_textures", weight=1e9)}
 
 
+@_published_for("original")
 def neural_style():
     """jcjohnson/neural-style at its defaults; max pooling, network as it is."""
     return {
@@ -72,6 +95,7 @@ def neural_style():
     }
 
 
+@_published_for("original")
 def fast_neural_style():
     """jcjohnson/fast-neural-style, the training loss of Johnson et al. 2016; there of VGG-16."""
     taps = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
@@ -114,6 +138,7 @@ def deep_painterly(style_weight=1.0):
     }
 
 
+@_published_for("original")
 def lapstyle():
     """askerlee/lapstyle, Li et al. 2017, at its defaults; max pooling, network as it is."""
     return {
@@ -124,6 +149,7 @@ def lapstyle():
     }
 
 
+@_published_for("original")
 def mrf():
     """chuanli11/CNNMRF, Li & Wand 2016: patches at two taps; max pooling, network as it is."""
     return {
@@ -156,6 +182,7 @@ def heitz2021():
     return {"style": term("sliced_wasserstein", taps)}
 
 
+@_published_for("torchvision")
 def kalischek2021(alpha=1.0):
     """Kalischek et al. 2021, D1noFuzi/cmd_styletransfer: taps before the ReLU; `alpha` is 1 by default."""
     taps = [f"conv{block}_1" for block in range(1, 6)]
@@ -166,6 +193,7 @@ def kalischek2021(alpha=1.0):
     }
 
 
+@_published_for("torchvision")
 def crowsonkb():
     """crowsonkb/style-transfer-pytorch at its defaults: Gaussian Wasserstein distances."""
     profile = tuple(4.0 ** (4 - i) / 341 for i in range(5))  # 256, 64, 16, 4, 1 of their sum

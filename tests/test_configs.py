@@ -169,6 +169,45 @@ def test_texture2015_counts_the_parameters_of_its_model():
     assert c.content == "" and c.init == "noise"
 
 
+@pytest.mark.parametrize(
+    "name, weights, foreign",
+    [
+        (
+            "gatys2016",
+            "mini",
+            "content and style were published for VGG-19 normalised to mean activations of 1",
+        ),
+        ("gatys2016:variant=code", "vgg19-8bit", ""),
+        ("gatys2016:variant=code", "random", "content and style were published for the original VGG-19"),
+        ("lapstyle", "mini", "content and laplacian and style and tv were published for the original VGG-19"),
+        ("gatys2016", "vgg19-8bit", ""),
+        ("kalischek2021", "vgg19-8bit", "content and style were published for torchvision's VGG-19"),
+        ("gatys2016:calibrated", "mini", ""),
+        ("risser2017", "mini", ""),  # limits, not weights
+        ("demo", "mini", ""),
+    ],
+)
+def test_weights_of_terms_published_for_another_network_are_noted(name, weights, foreign):
+    c = config(*name.split(":")).copy_and_resolve_references()
+    c.weights, c.size = weights, 32
+    notes = [note for note in runs.load(c).notes if "published" in note]
+    assert len(notes) == bool(foreign)
+    assert not foreign or notes[0].startswith(f"the weights of {foreign}")
+    assert not foreign or f", not for {weights}" in notes[0]
+
+
+def test_calibrated_terms_pull_by_their_role():
+    c = config("lapstyle", "calibrated")
+    assert c.calibrate == "terms"
+    weights = {name: term.weight for name, term in c.terms.items()}
+    assert weights == {"content": 1.0, "style": 20.0, "laplacian": 0.5, "tv": 0.5}
+    assert config("kalischek2021", "calibrated").terms.content.weight == 0  # as published
+    assert config("risser2017", "smoke").terms.style.weight == config("risser2017").terms.style.weight
+    assert config("gatys2016", "smoke").terms.style.weight == 20.0
+    demo, smoke = config("demo"), config("demo", "smoke")
+    assert smoke.terms.tv.weight == demo.terms.tv.weight  # strengths already
+
+
 def test_taps_deeper_than_the_weights_are_refused_or_dropped(shared):
     c = config("gatys2016").copy_and_resolve_references()
     c.weights, c.size, c.normalise = str(shared / "weights" / "vgg19_keras_blocks1-3.h5"), 32, False

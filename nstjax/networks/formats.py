@@ -22,6 +22,13 @@ from nstjax.errors import UserError
 from nstjax.networks import torch_file, vgg
 from nstjax.networks.decoder import LEVELS, Decoder
 
+# What features of a weight set mean to weights of terms: their channels and their scale.
+FAMILIES = {
+    "original": "the original VGG-19",
+    "normalised": "VGG-19 normalised to mean activations of 1",
+    "torchvision": "torchvision's VGG-19",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
@@ -33,6 +40,7 @@ class Weights:
       label: names the set in outputs, e.g. "vgg19" or "random (seed 0)".
       sha256: of the file, or "" for random weights.
       about: further fields of the file's header: how the set was made, from what, under which licence.
+      normalised: whether every filter was scaled to a mean activation of 1 (`nstjax.networks.normalise`).
     """
 
     params: dict
@@ -40,6 +48,17 @@ class Weights:
     label: str
     sha256: str = ""
     about: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    normalised: bool = False
+
+    @property
+    def family(self) -> str:
+        """One of `FAMILIES`, or "" for a network of other widths or of random weights."""
+        full = vgg.WIDTHS[: len(vgg.widths(self.params))]
+        if vgg.widths(self.params) != full or self.label.startswith("random"):
+            return ""
+        if self.normalised:
+            return "normalised"
+        return "original" if self.preprocessing == vgg.CAFFE else "torchvision"
 
     @functools.cached_property
     def cache_key(self) -> Hashable:

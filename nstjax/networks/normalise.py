@@ -44,7 +44,7 @@ def normalise(
     means = {conv: np.maximum(mean, _LEAST_MEAN * np.median(mean)) for conv, mean in means.items()}
     params = rescale(weights.params, {conv: 1 / np.where(mean > 0, mean, 1) for conv, mean in means.items()})
     label = f"{weights.label}, normalised for {pooling} pooling on {len(images)} pictures"
-    return dataclasses.replace(weights, params=params, label=label)
+    return dataclasses.replace(weights, params=params, label=label, normalised=True)
 
 
 def mean_activations(

@@ -43,8 +43,10 @@ class ImageRun(Run):
     def notes(self):
         label = self.network.label
         untrained = f"the network has random weights ({label}), not trained ones"
-        reduced = dict.fromkeys(note for spec in self.stages for note in spec.notes)
-        return (*super().notes, *([untrained] if label.startswith("random") else []), *reduced)
+        of_terms = dict.fromkeys(
+            note for spec in self.stages for note in (*spec.notes, *_foreign(spec, self.network))
+        )
+        return (*super().notes, *([untrained] if label.startswith("random") else []), *of_terms)
 
     @property
     def structure(self):
@@ -129,6 +131,18 @@ def to_plain(config):
     """Nested dicts, lists and numbers of a ConfigDict."""
     plain = config.copy_and_resolve_references().to_dict()
     return plain | {"stages": [s.to_dict() if hasattr(s, "to_dict") else s for s in config.stages]}
+
+
+def _foreign(spec, network):
+    """Notes on terms whose weights were published for another family of networks, and are not calibrated."""
+    families = {term.published_for for term in spec.config.terms.values()} - {"", network.family}
+    for family in () if spec.config.calibrate else sorted(families):
+        names = [name for name, term in spec.config.terms.items() if term.published_for == family]
+        yield (
+            f"the weights of {' and '.join(names)} were published for {networks.FAMILIES[family]}, not for "
+            f"{network.label}; the config's argument `calibrated`, or calibrate=terms with weights of about 20 for "
+            "style and 1 for content, fits any network"
+        )
 
 
 def _read_initial(config, content, styles, cache):

@@ -5,7 +5,7 @@ import inspect
 
 from ml_collections import ConfigDict
 
-from nstjax import losses, transforms
+from nstjax import losses, networks, transforms
 from nstjax.errors import UserError, check_choice, nearest
 from nstjax.networks.vgg import TAPS
 from nstjax.ops.gradients import FREE, NORMS, Control
@@ -14,7 +14,7 @@ from nstjax.runs import validate
 
 KEYS = (
     *("loss", "taps", "reference", "weight", "tap_weights", "transform", "transform_args"),
-    *("limit", "normalise", "regions"),
+    *("limit", "normalise", "regions", "published_for"),
 )
 _LOSSES = tuple(name for name in losses.__all__ if name != "Loss")
 TRANSFORMS = ("adain", "histogram", "mean_shift", "wct")  # the others are of pictures
@@ -82,6 +82,8 @@ def _term(name, term):
         raise UserError(
             f"terms.{name}.tap_weights has {len(term.tap_weights)} numbers for {len(term.taps)} taps"
         )
+    if term.published_for:
+        check_choice(f"terms.{name}.published_for", term.published_for, networks.FAMILIES)
     if term.regions:
         check_choice(f"terms.{name}.regions", term.regions, REGIONS)
     hyper = {key: value for key, value in term.items() if key not in KEYS}

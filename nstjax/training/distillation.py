@@ -1,65 +1,47 @@
-"""Distilling VGG-19 into a slim network: teachers, students, and the loss of a student."""
+"""Distilling VGG-19 into a slim network: teacher, student, and the loss of a student."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from nstjax.images.picture import calibration_images
+from nstjax.errors import UserError
 from nstjax.networks import pretrained, vgg
-from nstjax.networks.normalise import normalise
-from nstjax.universal import levels
 
 SHALLOW = ("relu1_1", "relu2_1", "relu3_1")
 DEEP = ("relu4_1", "relu4_2", "relu5_1")
 # A batch is learned in equal parts under each padding, so that the student serves with both.
 _PADDINGS = ("zero", "reflect")
+# Of Adam, per step, in units of white.
+PURSUIT_RATE = 0.02
 _EPSILON = 1e-6
 
 
-def shallow_teacher(name: str) -> Callable:
-    """VGG-19 itself with max pooling, its filters normalised (Gatys et al.).
+def make_teacher(name: str, taps: Sequence[str]) -> Callable:
+    """A network with max pooling, to be imitated.
 
     Args:
-      name: weights that reach relu3_1 (`nstjax.networks.load`).
+      name: weights that reach the deepest tap (`nstjax.networks.load`).
+      taps: such as `SHALLOW` or `DEEP`.
 
     Returns:
-      `teacher(images [..., H, W, 3], padding) -> {tap: [..., h, w, c]}` at the taps `SHALLOW`.
-    """
-    loaded = normalise(pretrained.load(name), calibration_images(), pooling="max")
-
-    def teacher(images, padding):
-        network = vgg.VGG19(loaded.preprocessing, pooling="max", padding=padding)
-        return network.apply({"params": loaded.params}, images, SHALLOW)
-
-    return teacher
-
-
-def deep_teacher(path: str | Path) -> Callable:
-    """A slim VGG-19 with linear maps to the normalised features of the full one.
-
-    Args:
-      path: of a slim encoder to relu5_1 of Wang et al. 2020 as safetensors: convolutions `conv11` ...,
-        maps `conv41_aux` and `conv51_aux`, and a 1 x 1 layer `conv0` before them, in PyTorch's layout.
-
-    Returns:
-      `teacher(images [..., H, W, 3], padding) -> {tap: [..., h, w, c]}` at the taps `DEEP`; at relu4_2,
-      for which the file has no map, the slim features. It always pads by reflection.
+      `teacher(images [..., H, W, 3], padding) -> {tap: [..., h, w, c]}`.
 
     Raises:
-      UserError: for a file that is missing or holds anything else.
-
-    References:
-      Wang et al. 2020, https://arxiv.org/abs/2003.08436
+      UserError: for weights that are unknown, cannot be read or end before a tap.
     """
-    params, maps = levels.read_slim_encoder(path, 5)
+    loaded = pretrained.load(name)
+    reached = vgg.reachable_taps(loaded.params)
+    for tap in taps:
+        if tap not in reached:
+            raise UserError(f"teacher {name}: ends at {reached[-1]}, before {tap}")
 
     def teacher(images, padding):
-        network = vgg.VGG19(levels.RGB, vgg.SLIM_WIDTHS, "max", "reflect")
-        features = network.apply({"params": params}, images, DEEP)
-        return {tap: apply_map(maps[tap], x) if tap in maps else x for tap, x in features.items()}
+        encoder = pretrained.make_encoder(loaded, padding=padding)
+        return encoder.apply(encoder.params, images, taps)
 
     return teacher
 
@@ -73,41 +55,94 @@ def make_student(widths: Sequence[int], taps: Sequence[str]) -> Callable:
     return student
 
 
-def make_loss(student: Callable, teacher: Callable, scales: Mapping, frozen: Mapping) -> Callable:
+def make_loss(
+    student: Callable,
+    teacher: Callable,
+    scales: Mapping,
+    frozen: Mapping,
+    *,
+    gram_weight: float = 1.0,
+    pursuit: int = 0,
+) -> Callable:
     r"""The loss of a student: relative errors of its features, linearly mapped, and of their Gram matrices.
 
-    .. math:: \sum_{tap} \frac{\sum (m - t)^2}{\sum t^2} + \frac{\sum \|G_m - G_t\|_F^2}{\sum \|G_t\|_F^2}
+    .. math:: \sum_{tap} \frac{\sum (m - t)^2}{\sum t^2}
+              + \lambda \frac{\sum \|G_m - G_t\|_F^2}{\sum \|G_t\|_F^2}
 
     m are the student's features, mapped, t the teacher's, scaled; G is the Gram matrix of a picture,
     divided by its number of positions. The inner sums run over a batch.
 
     Args:
       student: from `make_student`.
-      teacher: `shallow_teacher` or `deep_teacher`.
+      teacher: from `make_teacher`, at the same taps.
       scales: {tap: [channels]}, factors of the teacher's features.
       frozen: {conv: {"kernel", "bias"}} of the student that stay as they are.
+      gram_weight: :math:`\lambda`.
+      pursuit: steps by which every second picture first pursues the Gram matrices of another (`pursue`).
 
     Returns:
       `loss(params, images [batch, H, W, 3]) -> (scalar, {"tap/feature": scalar, "tap/gram": scalar})`
       for params {"vgg": {conv: {"kernel", "bias"}}, "maps": {tap: {"kernel", "bias"}}}.
     """
 
+    def mapped(params, images, padding):
+        features = student({**frozen, **params["vgg"]}, images, padding)
+        return {tap: apply_map(params["maps"][tap], x) for tap, x in features.items()}
+
     def loss(params, images):
-        report = {}
+        total, report = 0.0, {}
         for padding, part in zip(_PADDINGS, jnp.split(images, len(_PADDINGS)), strict=True):
+            if pursuit:
+                fixed = functools.partial(mapped, jax.lax.stop_gradient(params), padding=padding)
+                part = pursue(fixed, part, pursuit)
             wanted = jax.lax.stop_gradient(teacher(part, padding))
-            for tap, x in student({**frozen, **params["vgg"]}, part, padding).items():
-                mapped, target = apply_map(params["maps"][tap], x), scales[tap] * wanted[tap]
-                errors = {
-                    "feature": _relative_error(mapped, target),
-                    "gram": _relative_error(_gram(mapped), _gram(target)),
-                }
-                for name, value in errors.items():
-                    so_far = report.get(f"{tap}/{name}", 0.0)
-                    report[f"{tap}/{name}"] = so_far + value / len(_PADDINGS)
-        return sum(report.values()), report
+            for tap, x in mapped(params, part, padding).items():
+                target = scales[tap] * wanted[tap]
+                feature, gram = _relative_error(x, target), _relative_error(_gram(x), _gram(target))
+                total += (feature + gram_weight * gram) / len(_PADDINGS)
+                for name, value in ((f"{tap}/feature", feature), (f"{tap}/gram", gram)):
+                    report[name] = report.get(name, 0.0) + value / len(_PADDINGS)
+        return total, report
 
     return loss
+
+
+def pursue(features: Callable, images: jax.Array, steps: int) -> jax.Array:
+    """Moves half of some pictures towards the Gram matrices of the others, as an optimisation does.
+
+    A student that has seen photographs alone errs where an optimisation through it leads; these are
+    pictures from such ways. Adam takes its steps at a rate of `PURSUIT_RATE` on the sum of the taps'
+    relative Gram errors; of n pictures, the first goes steps/n of the way, the last all of it.
+
+    Args:
+      features: `features(images [n, H, W, 3]) -> {tap: [n, h, w, c]}`.
+      images: [2 n, H, W, 3] float32 in [0, 1]; the first half moves.
+      steps: of the picture that goes furthest.
+
+    Returns:
+      [2 n, H, W, 3] in [0, 1].
+    """
+    moving, others = jnp.split(images, 2)
+    targets = {tap: _gram(x) for tap, x in features(others).items()}
+    norms = {tap: jnp.sum(jnp.square(g), (1, 2)) + _EPSILON for tap, g in targets.items()}
+    last = jnp.ceil(steps * jnp.arange(1, len(moving) + 1) / len(moving))
+    optimizer = optax.adam(PURSUIT_RATE)
+
+    def distance(x):
+        errors = [
+            jnp.sum(jnp.square(_gram(f) - targets[tap]), (1, 2)) / norms[tap]
+            for tap, f in features(x).items()
+        ]
+        return jnp.sum(sum(errors))
+
+    def step(carry, number):
+        x, state = carry
+        updates, state = optimizer.update(jax.grad(distance)(x), state)
+        moves = (number < last)[:, None, None, None]
+        return (jnp.where(moves, jnp.clip(x + updates, 0, 1), x), state), None
+
+    (moved, _), _ = jax.lax.scan(step, (moving, optimizer.init(moving)), jnp.arange(steps))
+    return jnp.concatenate([moved, others])
 
 
 def apply_map(linear: Mapping, x: jax.Array) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ import tqdm
 from nstjax.errors import NotFiniteError
 from nstjax.runs.folder import RunFolder
 from nstjax.training import data
+
+_MOST_THREADS = 14
 
 
 class TrainState(NamedTuple):
@@ -99,7 +102,8 @@ def train(
     state = state if number is None else folder.restore(number, state)
     folder.open_metrics(saved["metrics_bytes"])
     first, seconds, start, rows = saved["step"], saved["seconds"], time.perf_counter(), []
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    threads = max(1, min(_MOST_THREADS, (os.cpu_count() or 2) - 1))
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * threads)
     stream = itertools.islice(batches[first:].to_iter_dataset(options), steps - first)
     bar = tqdm.tqdm(stream, total=steps, initial=first, disable=None, unit="step")
     for step, batch in enumerate(bar, first + 1):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import files, images
+from nstjax import images
 from nstjax.errors import UserError
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.normalise import mean_activations, rescale
@@ -22,11 +22,11 @@ RAREST = 1e-3
 ABOUT = {
     "what": "VGG-19 to relu5_1 with narrow layers, each scaled to a mean activation of 1; decoders for it",
     "recipe": "python -m experiments.distill --config=configs/mini.py",
-    "teachers": "VGG-19 (blocks 1 to 3), the slim encoder of Wang et al. 2020 (blocks 4 and 5)",
+    "teacher": "VGG-19, its kernels in 8 bits",
     "licence": "MIT",
     "attribution": (
         "Trained from random weights to imitate VGG-19 of K. Simonyan and A. Zisserman, Visual Geometry "
-        "Group, University of Oxford (weights CC BY 4.0), and Collaborative Distillation (MIT)"
+        "Group, University of Oxford (weights CC BY 4.0)"
     ),
 }
 
@@ -45,21 +45,22 @@ def load(config: Any, workdir: str | Path, command: str = "") -> recipe.Recipe:
     """
     data.import_grain()
     check(config)
-    teachers = [pretrained.load(config.teacher.shallow).sha256, _digest(config.teacher.deep)]
-    return recipe.load(config, workdir, teachers, command)
-
-
-def _digest(path):
-    try:
-        return files.file_hash(path, "sha256")
-    except OSError as error:
-        raise UserError(f"teacher {path}: cannot be read ({error.strerror})") from None
+    distillation.make_teacher(config.teacher, distillation.DEEP)
+    return recipe.load(config, workdir, [pretrained.load(config.teacher).sha256], command)
 
 
 def check(config: Any) -> None:
     """Raises UserError for a config that is no recipe, or a value that is out of range."""
     validate.needs_keys(config, ("data", "held_out", "teacher", *PARTS), "a recipe, such as configs/mini.py")
     recipe.check(config, PARTS)
+    for name in ("shallow", "deep"):
+        part = config[name]
+        if part.batch % 4:  # halves for two paddings, and of each half for the pursuit
+            raise UserError(f"{name}.batch must be a positive multiple of 4; got {part.batch}")
+        if part.pursuit < 0:
+            raise UserError(f"{name}.pursuit must be at least 0; got {part.pursuit}")
+        if not part.gram_weight > 0:
+            raise UserError(f"{name}.gram_weight must be above 0; got {part.gram_weight}")
 
 
 def make(plan: recipe.Recipe) -> dict[str, Path]:
@@ -86,10 +87,8 @@ def _encoder(plan):
     start = network.init(jax.random.key(config.seed), jnp.zeros((16, 16, 3)), ("relu5_1",))["params"]
     shallow = {conv: p for conv, p in start.items() if conv <= "conv3_1"}
     deep = {conv: p for conv, p in start.items() if conv > "conv3_1"}
-    teacher = distillation.shallow_teacher(config.teacher.shallow)
-    shallow = _distill(plan, "shallow", teacher, distillation.SHALLOW, shallow, {})
-    teacher = distillation.deep_teacher(config.teacher.deep)
-    deep = _distill(plan, "deep", teacher, distillation.DEEP, deep, shallow["vgg"])
+    shallow = _distill(plan, "shallow", distillation.SHALLOW, shallow, {})
+    deep = _distill(plan, "deep", distillation.DEEP, deep, shallow["vgg"])
     params = {**shallow["vgg"], **deep["vgg"]}
     return _normalised(
         formats.Weights(params, vgg.TORCHVISION, "mini", about=ABOUT), shallow["maps"] | deep["maps"]
@@ -113,9 +112,10 @@ def _normalised(trained, maps):
     return dataclasses.replace(trained, params=rescale(trained.params, scales))
 
 
-def _distill(plan, name, teacher, taps, params, frozen):
+def _distill(plan, name, taps, params, frozen):
     """{"vgg", "maps"}: convolutions of a student, trained from `params` above `frozen` ones, and its maps."""
-    batches = recipe.batches(plan, name)
+    part, batches = plan.config[name], recipe.batches(plan, name)
+    teacher = distillation.make_teacher(plan.config.teacher, taps)
     some = [jnp.asarray(batches[i]) for i in range(CALIBRATION_BATCHES)]
     student = distillation.make_student(plan.config.widths, taps)
     scales = distillation.unit_scales(jax.jit(lambda images: teacher(images, "zero")), some)
@@ -129,5 +129,6 @@ def _distill(plan, name, teacher, taps, params, frozen):
         return {tap: scales[tap] * x for tap, x in teacher(images, "zero").items()}
 
     maps = distillation.fit_maps(features, wanted, some)
-    loss = distillation.make_loss(student, teacher, scales, frozen)
+    weights = {"gram_weight": part.gram_weight, "pursuit": part.pursuit}
+    loss = distillation.make_loss(student, teacher, scales, frozen, **weights)
     return recipe.train_part(plan, name, loss, {"vgg": params, "maps": maps}, batches)

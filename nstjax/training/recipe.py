@@ -63,8 +63,8 @@ def load(config: Any, workdir: str | Path, teachers: Sequence[str], command: str
     """The `Recipe` of a config that has been checked.
 
     Args:
-      config: with `data`, a folder of pictures to add to those of the package, or "" for none; `held_out`
-        and `left_out`, names of pictures to skip, without suffixes; and `seed`.
+      config: with `data`, folders of pictures to add to those of the package, separated by commas, or "" for
+        none; `held_out` and `left_out`, names of pictures to skip, without suffixes; and `seed`.
       workdir: path of a folder.
       teachers: SHA-256 of the networks to imitate or to invert.
       command: the command line, for provenance.
@@ -72,7 +72,7 @@ def load(config: Any, workdir: str | Path, teachers: Sequence[str], command: str
     Raises:
       UserError: for a picture that cannot be read.
     """
-    found = images.picture_files(config.data) if config.data else []
+    found = picture_files(config)
     skipped = {*config.held_out, *config.left_out}
     names = [str(path) for path in found if path.stem not in skipped]
     names += [f"example:{name}" for name in images.example_names()]
@@ -84,6 +84,15 @@ def load(config: Any, workdir: str | Path, teachers: Sequence[str], command: str
     }
     described = provenance.describe(inputs, command)
     return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)
+
+
+def picture_files(config: Any) -> list[Path]:
+    """Paths of the pictures in the folders that `config.data` names, held-out ones too.
+
+    Raises:
+      UserError: for a folder that does not exist, or holds no picture.
+    """
+    return [path for folder in config.data.split(",") if folder for path in images.picture_files(folder)]
 
 
 def check(config: Any, parts: Sequence[str]) -> None:

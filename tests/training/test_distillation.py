@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import safetensors.numpy
 from oracle import numpy_vgg, relative_error
 
 from nstjax import files, runs
@@ -117,50 +116,62 @@ def test_scales_make_every_channel_weigh_the_same():
         np.testing.assert_allclose(power, 1, rtol=1e-4)
 
 
-def slim_file(path):
-    rng, arrays = np.random.default_rng(0), {}
-    channels = 3
-    for conv in vgg.CONVS[: vgg.CONVS.index("conv5_1") + 1]:
-        name, width = conv.replace("_", ""), vgg.SLIM_WIDTHS[int(conv[4]) - 1]
-        arrays[f"{name}.weight"] = rng.normal(size=(width, channels, 3, 3)) * (2 / 9 / channels) ** 0.5
-        arrays[f"{name}.bias"] = rng.normal(size=width)
-        if conv.endswith("_1"):
-            arrays[f"{name}_aux.weight"] = rng.normal(size=(7, width, 1, 1))
-            arrays[f"{name}_aux.bias"] = rng.normal(size=7)
-        channels = width
-    arrays["conv0.weight"], arrays["conv0.bias"] = rng.normal(size=(3, 3, 1, 1)), rng.normal(size=3)
-    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
-    safetensors.numpy.save_file(arrays, path)
-    return arrays
+def test_a_teacher_is_its_network_and_must_reach_its_taps(tmp_path):
+    loaded, image = pretrained.load("random-tiny"), images(1, 32)[0]
+    ours = jax.jit(distillation.make_teacher("random-tiny", distillation.DEEP), static_argnums=1)
+    for padding in ("zero", "reflect"):
+        theirs = numpy_vgg(loaded.params, loaded.preprocessing(image), "max", padding)
+        for tap, found in ours(image, padding).items():
+            assert relative_error(found, theirs[tap]) < 1e-4, tap
+    params = {conv: p for conv, p in loaded.params.items() if conv <= "conv3_1"}
+    formats.save(tmp_path / "short.safetensors", formats.Weights(params, vgg.CAFFE, "short"))
+    with pytest.raises(UserError, match=r"teacher .*short.safetensors: ends at relu3_1, before relu4_1"):
+        distillation.make_teacher(str(tmp_path / "short.safetensors"), distillation.DEEP)
 
 
-def test_the_deep_teacher_is_the_network_of_its_file(tmp_path):
-    arrays = slim_file(tmp_path / "slim.safetensors")
-    image = images(1, 32)[0]
-    params = {}
-    for name in arrays:
-        if name.endswith(".weight") and "aux" not in name and name != "conv0.weight":
-            conv = f"conv{name[4]}_{name[5]}"
-            kernel = arrays[name].transpose(2, 3, 1, 0)
-            params[conv] = {"kernel": kernel, "bias": arrays[name.replace("weight", "bias")]}
-    folded = image.astype(np.float64) @ arrays["conv0.weight"][:, :, 0, 0].T + arrays["conv0.bias"]
-    theirs = numpy_vgg(params, folded, "max", "reflect")
-    for tap in ("relu4_1", "relu5_1"):
-        name = tap.replace("relu", "conv").replace("_", "")
-        aux = arrays[f"{name}_aux.weight"][:, :, 0, 0].T
-        theirs[tap] = theirs[tap] @ aux + arrays[f"{name}_aux.bias"]
-    ours = jax.jit(distillation.deep_teacher(tmp_path / "slim.safetensors"), static_argnums=1)(image, "zero")
-    for tap in distillation.DEEP:
-        assert relative_error(ours[tap], theirs[tap]) < 1e-4, tap
-    del arrays["conv44.weight"]
-    safetensors.numpy.save_file(arrays, tmp_path / "less.safetensors")
-    reasons = {
-        "less": "weights .*less.safetensors: array 'conv44.weight' is missing",
-        "none": "cannot read .*none",
-    }
-    for name, reason in reasons.items():
-        with pytest.raises(UserError, match=reason):
-            distillation.deep_teacher(tmp_path / f"{name}.safetensors")
+def gram_distances(found, others):
+    """[n]: sums over taps of relative squared errors of Gram matrices, in float64."""
+    total = 0
+    for tap in found:
+        grams = []
+        for x in (found[tap], others[tap]):
+            flat = np.asarray(x, np.float64).reshape(len(x), -1, x.shape[-1])
+            grams.append(np.einsum("bnc,bnd->bcd", flat, flat) / flat.shape[1])
+        total += np.sum((grams[0] - grams[1]) ** 2, (1, 2)) / np.sum(grams[1] ** 2, (1, 2))
+    return total
+
+
+def test_pictures_in_pursuit_approach_the_others_each_further_than_the_one_before():
+    brightness = np.linspace(0.2, 1, 6, dtype=np.float32)[:, None, None, None]
+    params, pictures = student_params(), brightness * images(6)
+    student = distillation.make_student(vgg.TINY_WIDTHS, TAPS)
+    features = jax.jit(lambda x: student(params, x, "zero"))
+    moved = np.asarray(jax.jit(lambda x: distillation.pursue(features, x, 9))(pictures))
+    assert (moved[3:] == pictures[3:]).all() and moved.min() >= 0 and moved.max() <= 1
+    furthest = np.abs(moved - pictures)[:3].max((1, 2, 3)) / distillation.PURSUIT_RATE
+    # A step of Adam is at most about its rate long, and its first steps are.
+    np.testing.assert_allclose(furthest, [3, 6, 9], rtol=0.05)
+    before = gram_distances(features(pictures[:3]), features(pictures[3:]))
+    after = gram_distances(features(moved[:3]), features(moved[3:]))
+    assert (after < 0.9 * before).all()
+
+
+def test_the_weight_of_gram_matrices_and_the_pursuit_enter_the_loss():
+    params, pictures = student_params(), images(8)
+    scales = {tap: jnp.ones(n) for tap, n in zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True)}
+    student = distillation.make_student(vgg.TINY_WIDTHS, TAPS)
+    teacher = as_teacher(student_params(1))
+    trained = {"vgg": params, "maps": identity_maps()}
+    value, report = distillation.make_loss(student, teacher, scales, {}, gram_weight=3.0)(trained, pictures)
+    expected = sum(v * (3 if name.endswith("gram") else 1) for name, v in report.items())
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    moved = [
+        distillation.pursue(lambda x, p=padding: student(params, x, p), part, 3)
+        for padding, part in zip(("zero", "reflect"), np.split(pictures, 2), strict=True)
+    ]
+    of_moved, _ = distillation.make_loss(student, teacher, scales, {})(trained, jnp.concatenate(moved))
+    pursuing = distillation.make_loss(student, teacher, scales, {}, pursuit=3)
+    np.testing.assert_allclose(pursuing(trained, pictures)[0], of_moved, rtol=1e-5)
 
 
 def config_of(name):
@@ -178,7 +189,10 @@ def mini_config(*arguments):
     "key, value, message",
     [
         ("texture_share", 1.0, r"texture_share must be in \[0, 1\); got 1.0"),
-        ("shallow.batch", 3, "shallow.batch must be a positive multiple of 2; got 3"),
+        ("shallow.batch", 6, "shallow.batch must be a positive multiple of 4; got 6"),
+        ("decoder1.batch", 3, "decoder1.batch must be a positive multiple of 2; got 3"),
+        ("deep.pursuit", -1, "deep.pursuit must be at least 0; got -1"),
+        ("shallow.gram_weight", 0.0, "shallow.gram_weight must be above 0; got 0.0"),
         ("deep.size", 100, "deep.size must be a positive multiple of 16; got 100"),
         ("decoder4.steps", 0, "decoder4.steps must be a positive multiple of 1; got 0"),
         ("decoder1.optimizer", "sgd", "decoder1.optimizer must be adam or muon; got 'sgd'"),
@@ -190,10 +204,7 @@ def mini_config(*arguments):
 )
 def test_a_bad_value_of_a_recipe_is_one_line(key, value, message, tmp_path):
     config = mini_config("smoke")
-    (tmp_path / "teacher").write_bytes(b"")
-    config.update_from_flattened_dict(
-        {"teacher.shallow": "random-tiny", "teacher.deep": str(tmp_path / "teacher"), key: value}
-    )
+    config.update_from_flattened_dict({"teacher": "random-tiny", key: value})
     with pytest.raises(UserError, match=message):
         mini.load(config, tmp_path / "run")
 
@@ -210,9 +221,8 @@ def test_a_teacher_that_is_missing_is_one_line_before_anything_is_trained(shared
     config = mini_config("smoke")
     with config.unlocked():
         config.data = str(shared / "photos")
-        config.teacher.shallow = "random-tiny"
-        config.teacher.deep = str(tmp_path / "none.safetensors")
-    with pytest.raises(UserError, match=r"teacher .*none\.safetensors: cannot be read \(No such file"):
+        config.teacher = str(tmp_path / "none.safetensors")
+    with pytest.raises(UserError, match=r"none\.safetensors.*: no such file"):
         mini.load(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -242,10 +252,7 @@ def test_layers_are_scaled_to_a_mean_of_one_and_filters_to_what_they_are_worth(m
 @pytest.mark.slow
 def test_the_recipe_leaves_an_encoder_and_decoders_and_goes_on_where_it_was(shared, tmp_path):
     config = mini_config("smoke")
-    with config.unlocked():
-        config.data = str(shared / "photos")
-        config.teacher.shallow = str(shared / "weights" / "vgg19_keras_blocks1-3.h5")
-        config.teacher.deep = str(shared / "weights" / "wct16x_5se.safetensors")
+    config.data = f"{shared / 'photos'},{shared / 'training'}"
     outputs = mini.make(mini.load(config, tmp_path / "run"))
     before = {name: path.read_bytes() for name, path in outputs.items()}
     loaded = pretrained.load(str(outputs["encoder"]))
@@ -258,7 +265,8 @@ def test_the_recipe_leaves_an_encoder_and_decoders_and_goes_on_where_it_was(shar
     assert {name: path.read_bytes() for name, path in again.items()} == before
     kept_away = {path.stem for path in (shared / "photos").iterdir()} & {*config.held_out, *config.left_out}
     used = files.read_json(tmp_path / "run" / "deep" / "provenance.json")["inputs"]["pictures"]
-    assert len(kept_away) == 13 and not kept_away & {Path(name).stem for name in used}
+    used = {Path(name).stem for name in used}
+    assert len(kept_away) == 13 and not kept_away & used and {"in01", "53_plasma"} <= used
 
 
 def decoder_config(**values):
