@@ -28,8 +28,8 @@ def normalise(
 
     Differs from the paper: m_li is at least 0.03 times the median over the filters i. Filters that hardly
     ever fire, over 15 % of relu5_1 of `mini`, would otherwise outweigh all others and paint noise wherever
-    they do. In blocks 1 to 3 of VGG-19, on the calibration pictures, the bound holds back no filter with
-    average pooling and one of relu2_1 with max (0.017) and with L2 pooling (0.028).
+    they do. Of the 5504 filters of VGG-19 (`vgg19-8bit`), on the calibration pictures, the bound holds
+    back three with average pooling (one of conv4_1, two of conv5_4), four with max and three with L2 pooling.
 
     Args:
       weights: `Weights`.

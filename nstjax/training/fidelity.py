@@ -108,9 +108,9 @@ def markdown(result: Mapping) -> str:
     """The measures as tables of a README.
 
     Args:
-      result: {"photographs": int, "correlation": {weights: {tap: float}}, "gram": {weights: [a dict of
-        `remaining_gram` for each pair of pictures]} with the judge first, "psnr": {tap: dB}}; all but the
-        first may be missing.
+      result: {"photographs": int, "correlation": {weights: {tap: float}}, "gram": [for each choice
+        of taps {weights: [a dict of `remaining_gram` for each pair of pictures]} with the judge first],
+        "psnr": {tap: dB}}; all but the first may be missing.
     """
     parts = []
     if "correlation" in result:
@@ -120,7 +120,7 @@ def markdown(result: Mapping) -> str:
         parts += [
             "Gram losses of VGG-19 left, and the share of its own log-reduction (range over the pairs):"
         ]
-        parts += [_gram_table(result["gram"])]
+        parts += map(_gram_table, result["gram"])
     if "psnr" in result:
         values = [f"{value:.1f}" for value in result["psnr"].values()]
         parts += ["A picture encoded and decoded:", _table(["", *result["psnr"]], [["PSNR in dB", *values]])]

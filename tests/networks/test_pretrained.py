@@ -12,6 +12,7 @@ import pytest
 import safetensors.numpy
 
 from nstjax import files
+from nstjax import images as library_images
 from nstjax.errors import UserError
 from nstjax.networks import formats, pretrained, torch_file, vgg
 from nstjax.networks.normalise import mean_activations, normalise
@@ -250,3 +251,13 @@ def test_real_weights_normalise(shared):
     old = mean_activations(real, images, pooling="average", padding="zero")["conv3_4"]
     means = np.asarray(deepest.mean((0, 1)))
     np.testing.assert_allclose(means, np.minimum(old / (0.03 * np.median(old)), 1), rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling, bound", [("average", 3), ("max", 4), ("l2", 3)])
+def test_hardly_any_filter_of_the_whole_network_is_held_back(pooling, bound):
+    images = library_images.calibration_images()
+    means = mean_activations(pretrained.load("vgg19-8bit"), images, pooling=pooling, padding="zero")
+    held = {conv: int(np.sum(mean < 0.03 * np.median(mean))) for conv, mean in means.items()}
+    assert sum(map(len, means.values())) == 5504 and sum(held.values()) == bound
+    assert max(held.values()) <= (2 if pooling == "average" else 1)

@@ -44,10 +44,13 @@ def test_the_tables_say_what_was_measured():
     result = {
         "photographs": 2,
         "correlation": {"mini": {"relu1_1": 0.5, "relu4_2": 0.25}},
-        "gram": {
-            "vgg19": [{"relu1_1": 1e-4, "relu2_1": 1e-4}, {"relu1_1": 1e-2, "relu2_1": 1e-2}],
-            "mini": [{"relu1_1": 0.005, "relu2_1": 0.015}, {"relu1_1": 0.1, "relu2_1": 0.1}],
-        },
+        "gram": [
+            {
+                "vgg19": [{"relu1_1": 1e-4, "relu2_1": 1e-4}, {"relu1_1": 1e-2, "relu2_1": 1e-2}],
+                "mini": [{"relu1_1": 0.005, "relu2_1": 0.015}, {"relu1_1": 0.1, "relu2_1": 0.1}],
+            },
+            {"vgg19": [{"relu5_1": 0.01}], "mini": [{"relu5_1": 0.1}]},
+        ],
         "psnr": {"relu1_1": 30.04},
     }
     rows = [line.strip("| ").split(" | ") for line in fidelity.markdown(result).splitlines()]
@@ -55,4 +58,5 @@ def test_the_tables_say_what_was_measured():
     # Means of the logarithms over two pairs; the first takes half of its judge's way, and so the second.
     assert ["`vgg19`", "0.10%", "0.10%", "0.10%", "100% (100% to 100%)"] in rows
     assert ["`mini`", "2.24%", "3.87%", "3.16%", "50% (50% to 50%)"] in rows
+    assert ["`mini`", "10.00%", "10.00%", "50% (50% to 50%)"] in rows
     assert ["PSNR in dB", "30.0"] in rows
