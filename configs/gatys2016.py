@@ -12,6 +12,7 @@ Argument, comma-separated, e.g. `configs/gatys2016.py:variant=code,optimizer=ada
   variant=paper       equations 1-7 as printed, with alpha / beta = 1e-3. Does not hold: a sum over all
                       content features against a mean over Gram entries keeps the photograph as it is.
   optimizer=lbfgs     or adam.
+  calibrated          strengths for weights, for any network (`--config.weights=mini`).
 
 Expect, measured with blocks 1 to 3 of VGG-19 (--config.beyond_weights=drop), 384 x 288 pixels, two CPU
 cores, Tübingen and The Starry Night:

@@ -11,7 +11,7 @@ after 100 steps the palette and short strokes of the painting everywhere, at the
 cypresses, whole and in other places. 1.3 s a step on two CPU cores that did other things as well. Through
 `mini`, not normalised so, noise.
 
-Argument: `smoke`.
+Arguments: `calibrated` for any network; `smoke`.
 """
 
 from nstjax import presets

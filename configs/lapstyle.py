@@ -12,7 +12,7 @@ Night: the total from 1.83e6 to 7.7e5 in two minutes on two CPU cores; every cab
 there, painted in short strokes. Through `mini`, whose features are smaller, the Laplacian keeps the
 photograph as it is: these weights are for the network that they were made for.
 
-Arguments: `optimizer=lbfgs` or `adam`; `laplacian=100` the weight; `smoke`.
+Arguments: `optimizer=lbfgs` or `adam`; `laplacian=100` the weight; `calibrated` for any network; `smoke`.
 """
 
 from nstjax import presets

@@ -14,7 +14,7 @@ quarters of the objective: patches of relu3_1 alone find their like, content at 
 room, and relu4_1 is not there. `one_loss.py:loss=mrf` pulls harder, at finer taps too, and brings whole
 stars. Through `mini`, whose features are smaller, total variation blurs all.
 
-Arguments: `optimizer=lbfgs` or `adam`; `copies`; `smoke`.
+Arguments: `optimizer=lbfgs` or `adam`; `copies`; `calibrated` for any network; `smoke`.
 """
 
 from nstjax import presets

@@ -12,7 +12,8 @@ Expect a painted picture in which the palette follows the style closely; about 4
 cores at 512 pixels: an estimate from the measured cost of a step at 256 pixels, not a run. Not yet compared
 with the program itself.
 
-Argument: `optimizer=adam` for `-optimizer adam` (learning rate 10 of 255 grey levels); `smoke`.
+Arguments: `optimizer=adam` for `-optimizer adam` (learning rate 10 of 255 grey levels); `calibrated` for
+any network; `smoke`.
 """
 
 from nstjax import presets

@@ -10,7 +10,7 @@ Expect a new texture of the same strokes, colours and motifs with nothing where 
 1-3 of the real weights and relu3_4 in the place of pool3 and pool4 (`beyond_weights=drop` keeps pool3 now),
 256 pixels, 500 steps, two CPU cores, The Starry Night: 527 evaluations in 4 minutes.
 
-Argument: `smoke`.
+Arguments: `calibrated` for any network; `smoke`.
 """
 
 from nstjax import presets
