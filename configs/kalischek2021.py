@@ -10,7 +10,8 @@ Expect, measured with weights=mini, normalise=False, 256 pixels, 300 steps, The 
 Starry Night: 22 seconds on two CPU cores, the total from 0.272 to 0.006; swirls and palette of the
 painting over a bridge that is all there, without a content term.
 
-Arguments: `alpha=1` the share of style (1 in the program: no content term); `calibrated` for any network; `smoke`.
+Arguments: `alpha=1` the share of style (1 in the program: no content term); `calibrated` for any network;
+`smoke`.
 """
 
 from nstjax import presets
