@@ -155,17 +155,19 @@ _STRENGTHS = {"content": 1.0, "style": 20.0, "picture": 0.5}
 
 
 def calibrated(config):
-    """Gives every term a strength for a weight, so that it fits any network (`calibrate` = "terms").
+    """Gives every term a strength in the place of its weights, so that it fits any network.
 
     A term on the style pulls 20 times as hard as one on features of the content, and that twice as hard as
-    one on the picture itself. A weight of 0 stays, and so do the weights of terms whose gradient is limited
-    or normalised.
+    one on the picture itself; the taps of a term share its strength alike (`calibrate` is "taps"). Filters
+    keep their own scale: `normalise` would amplify those of a small network that hardly ever fire. A weight
+    of 0 stays, and so do the weights of terms whose gradient is limited or normalised.
     """
-    config.calibrate = "terms"
+    config.calibrate = "taps"
+    config.normalise = False
     for term in config.terms.values():
         if term.weight and not term.limit and not term.normalise:
             role = "picture" if tuple(term.taps) == ("image",) else term.reference
-            term.weight = _STRENGTHS[role]
+            term.weight, term.tap_weights = _STRENGTHS[role] / len(term.taps), ()
     return config
 
 

@@ -198,12 +198,14 @@ def test_weights_of_terms_published_for_another_network_are_noted(name, weights,
 
 def test_calibrated_terms_pull_by_their_role():
     c = config("lapstyle", "calibrated")
-    assert c.calibrate == "terms"
+    assert c.calibrate == "taps"
     weights = {name: term.weight for name, term in c.terms.items()}
-    assert weights == {"content": 1.0, "style": 20.0, "laplacian": 0.5, "tv": 0.5}
+    assert weights == {"content": 1.0, "style": 4.0, "laplacian": 0.5, "tv": 0.5}  # at each of five taps
+    code = config("gatys2016", "variant=code,calibrated")
+    assert code.terms.style.tap_weights == () and not config("gatys2016", "calibrated").normalise
     assert config("kalischek2021", "calibrated").terms.content.weight == 0  # as published
     assert config("risser2017", "smoke").terms.style.weight == config("risser2017").terms.style.weight
-    assert config("gatys2016", "smoke").terms.style.weight == 20.0
+    assert config("gatys2016", "smoke").terms.style.weight == 4.0
     demo, smoke = config("demo"), config("demo", "smoke")
     assert smoke.terms.tv.weight == demo.terms.tv.weight  # strengths already
 

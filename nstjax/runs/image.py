@@ -140,8 +140,7 @@ def _foreign(spec, network):
         names = [name for name, term in spec.config.terms.items() if term.published_for == family]
         yield (
             f"the weights of {' and '.join(names)} were published for {networks.FAMILIES[family]}, not for "
-            f"{network.label}; the config's argument `calibrated`, or calibrate=terms with weights of about "
-            "20 for style and 1 for content, fits any network"
+            f"{network.label}; the config's argument `calibrated` gives strengths that fit any network"
         )
 
 
