@@ -32,10 +32,8 @@ def get_config(arg=None):
     config.terms.content = term("feature", "relu4_2", reference="content")
     config.terms.style = LOSSES["gram"].copy_and_resolve_references()
     config.terms.tv = term("tv_nine_point", "image", reference="content", weight=0.5)
-    config.stages = (
-        {"size": arg.size // 2, "steps": 100, "learning_rate": 0.03},
-        {"size": arg.size, "steps": 50, "learning_rate": 0.01},
-    )
+    config.steps = 100
+    config.learning_rate = 0.03
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

@@ -12,10 +12,11 @@ from nstjax import runs
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make, or to go on with.")
+_RESTART = flags.DEFINE_bool("restart", False, "Replace a run that is in the folder.")
 
 
 def main(_):
-    outputs = runs.run(_CONFIG.value, _WORKDIR.value, command=command.line())
+    outputs = runs.run(_CONFIG.value, _WORKDIR.value, command.line(), restart=_RESTART.value)
     return "\n".join(f"{kind + ':':8} {path}" for kind, path in outputs.items())
 
 

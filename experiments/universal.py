@@ -24,16 +24,19 @@ _CONTENTS = flags.DEFINE_list(
     "contents", [], "Pictures, or a folder of them, in the place of config.content."
 )
 _STYLES = flags.DEFINE_list("styles", [], "Pictures, one after the other, in the place of config.style.")
+_RESTART = flags.DEFINE_bool("restart", False, "Replace the run of one picture that is in the folder.")
 
 
 def main(_):
     config, workdir, line = _CONFIG.value, _WORKDIR.value, command.line()
+    if _CONTENTS.value and _RESTART.value:
+        raise UserError("--restart replaces the run of one picture; with --contents give another workdir")
     if _CONTENTS.value:
         outputs = grid.run(config, _CONTENTS.value, _STYLES.value, workdir, line)
     elif _STYLES.value:
         raise UserError("--styles is given without --contents; give both, or config.content and config.style")
     else:
-        outputs = runs.run(config, workdir, command=line)
+        outputs = runs.run(config, workdir, line, restart=_RESTART.value)
     return "\n".join(f"{name}: {path}" for name, path in outputs.items())
 
 

@@ -16,6 +16,10 @@ class UserError(ValueError):
         super().__init__("".join(c if c.isprintable() else " " for c in str(message)))
 
 
+class CannotWrite(UserError):
+    """The system refused to write: no room, no permission."""
+
+
 class FailedError(Exception):
     """A run did not come to its end, through no mistake that could be seen before."""
 

@@ -1,22 +1,28 @@
 """Files: read with errors of one line, written atomically."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nstjax.errors import UserError, nearest
+from nstjax.errors import CannotWrite, UserError, nearest
+
+# As `tempfile` names the part of a file that is being written.
+_PART = re.compile(r"\..+\.[a-z0-9_]{8}")
+_UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 
 
 def write_atomic(path: str | Path, data: bytes | str) -> None:
     """Writes bytes or text to a path; after a crash the file has its old content or the new, never a part.
 
     Raises:
-      UserError: if the file cannot be written (no space, no permission).
+      CannotWrite: for no space, no permission.
     """
     path = Path(path)
     data = _utf8(data) if isinstance(data, str) else data
@@ -26,13 +32,44 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
-            os.chmod(part, 0o666 & ~_umask())
+                _sync(file.fileno())
+            _where_known(os.chmod, part, 0o666 & ~_umask())
             os.replace(part, path)
+            sync(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(part)
             raise
+
+
+def sync(path: str | Path) -> None:
+    """Makes a file, or the list of names in a folder, outlast a loss of power.
+
+    Raises:
+      OSError: where the disk refuses; not on a file system that knows no such call.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: str | Path) -> None:
+    """Makes a folder with all in it, and its own name, outlast a loss of power."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            sync(Path(parent, name))
+        sync(parent)
+    sync(Path(folder).parent)
+
+
+def remove_parts(folder: str | Path) -> None:
+    """Removes what `write_atomic` left in a folder when its process was killed."""
+    for path in Path(folder).glob(".*.*"):
+        if _PART.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def write(path: str | Path, content: bytes | str | dict) -> None:
@@ -84,11 +121,11 @@ def reading(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turns the system's refusal to write into a `UserError`."""
+    """Turns the system's refusal to write into a `CannotWrite`."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+        raise CannotWrite(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def near_file(path: str | Path) -> str:
@@ -118,6 +155,19 @@ def file_hash(path: str | Path, algorithm: str) -> str:
 def _utf8(text):
     """UTF-8 of a text; undecodable bytes of a file's name are escaped."""
     return text.encode(errors="backslashreplace")
+
+
+def _sync(descriptor):
+    _where_known(os.fsync, descriptor)
+
+
+def _where_known(call, *arguments):
+    """Calls a function of the system, unless the file system has none such."""
+    try:
+        call(*arguments)
+    except OSError as error:
+        if error.errno not in _UNKNOWN:
+            raise
 
 
 def _umask():

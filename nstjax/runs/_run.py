@@ -27,13 +27,14 @@ def load(config, cache=None) -> Run:
     return LOADERS[config.method](config, cache)
 
 
-def run(config, workdir, command="") -> dict[str, Path]:
+def run(config, workdir, command="", *, restart=False) -> dict[str, Path]:
     """Runs a config into a run folder, or goes on with it, or finds it finished.
 
     Args:
       config: a ConfigDict, as those in configs/ return it.
       workdir: path of the run folder.
       command: the command line, for provenance.
+      restart: whether to replace a run that is in the folder.
 
     Returns:
       {"picture": path, ...} of the outputs.
@@ -45,12 +46,13 @@ def run(config, workdir, command="") -> dict[str, Path]:
     loaded = load(config)
     for note in loaded.notes:
         notify(f"note: {note}")
-    with RunFolder(workdir, loaded.config, loaded.provenance(command)) as folder:
+    with RunFolder(workdir, loaded.config, loaded.provenance(command), restart=restart) as folder:
         outputs = {"picture": folder.path / "image.png"}
         if folder.finished:
             notify(f"already finished: {outputs['picture']}")
         else:
             (outcome,) = loaded.run_batch([loaded], folder)
+            folder.sync_metrics()
             if outcome.reason:
                 path = folder.path / "last_good.png"
                 files.write_atomic(path, images.encode_png(outcome.image, loaded.label))

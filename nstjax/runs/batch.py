@@ -74,8 +74,7 @@ def run_batch(runs, folder, *, warm_up=False):
     Raises:
       UserError: where the folder cannot be written.
     """
-    number = folder.latest()
-    saved = None if number is None else folder.progress(number)
+    number, saved = folder.resume()
     progress = Progress([0] * len(runs)) if saved is None else Progress.from_json(saved)
     folder.open_metrics(0 if saved is None else saved["metrics_bytes"])
     specs, cache, states, stages = runs[0].stages, Cache(), None, None

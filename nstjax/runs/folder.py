@@ -2,18 +2,15 @@
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import logging
 import os
 import re
+import shutil
 from pathlib import Path
 
-import jax
-import numpy as np
-
 from nstjax import files
-from nstjax.errors import UserError
+from nstjax.errors import CannotWrite, UserError, notify
 from nstjax.runs import checkpoints
 
 
@@ -27,15 +24,22 @@ def hold(path):
         raise UserError(f"{path} is a file; expected a folder, or the name for one")
     with files.writing(path):
         path.mkdir(parents=True, exist_ok=True)
+        if (path / ".lock").exists() and not (path / ".lock").is_file():
+            raise UserError(f"{path / '.lock'} is no file; remove it, or give another workdir")
         lock = open(path / ".lock", "a")  # noqa: SIM115
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError:
         lock.close()
-        if isinstance(error, BlockingIOError):
-            raise UserError(f"{path} is in use by another run; give this one another workdir") from None
-        raise UserError(f"cannot lock {path}: {error.strerror}; give another workdir") from None
+        raise UserError(f"{path} is in use by another run; give this one another workdir") from None
+    except OSError as error:
+        notify(f"note: {path} cannot be locked ({error.strerror}): see that no other run uses it")
     return lock
+
+
+# What a run leaves before its first checkpoint, or where it failed; and at its end.
+_BEGUN = ("config.json", "provenance.json", "metrics.jsonl", "preview.png", "last_good.png", "checkpoints")
+_OUTPUTS = (*_BEGUN, "weights.json", "cost.json", "image.png", "report.html")
 
 
 class RunFolder:
@@ -50,17 +54,18 @@ class RunFolder:
       finished: whether `image.png` was there.
     """
 
-    def __init__(self, path, config, provenance):
+    def __init__(self, path, config, provenance, *, restart=None):
         """Opens or makes the folder.
 
         Args:
           path: the folder.
           config: the resolved config, a dict for JSON.
           provenance: a dict for JSON whose entry "inputs" says what the result depends on.
+          restart: whether to remove what is there of a run; None where nobody can ask for it.
 
         Raises:
-          UserError: where it cannot be written, another process holds it, or it belongs to a run with
-            another config or other inputs.
+          UserError: where it cannot be written, another process holds it, or it has a result or a checkpoint
+            of a run with another config or other inputs.
         """
         self.path = Path(path).expanduser().absolute()
         if any("\ud800" <= c <= "\udfff" for c in str(self.path)):
@@ -69,7 +74,8 @@ class RunFolder:
             )
         self._lock = hold(self.path)
         try:
-            self._claim(config, provenance)
+            files.remove_parts(self.path)
+            self._claim(config, provenance, restart)
         except BaseException:
             self._lock.close()
             raise
@@ -77,81 +83,108 @@ class RunFolder:
         self._logs = None
         self._manager = None
 
-    def _claim(self, config, provenance):
+    def _claim(self, config, provenance, restart):
         config = json.loads(json.dumps(config))
         provenance = json.loads(json.dumps(provenance))
-        if (self.path / "config.json").exists():
-            before = files.read_json(self.path / "config.json")
-            if before != config:
+        if not (self.path / "config.json").exists():
+            for name in _OUTPUTS:
+                if (self.path / name).exists():
+                    raise UserError(f"{self.path} holds {name} and no run; give this one another workdir")
+        elif restart:
+            self._clear()
+        elif other := self._difference(config, provenance):
+            if self._has_results():
+                offered = "" if restart is None else ", or replace that one with --restart"
                 raise UserError(
-                    f"{self.path} holds a run with another config ({_first_difference(before, config)}); "
-                    "give this one another workdir"
+                    f"{self.path} holds a run with {other}; give this one another workdir{offered}"
                 )
-            if (self.path / "provenance.json").exists():
-                before = files.read_json(self.path / "provenance.json").get("inputs", {})
-                now = provenance["inputs"]
-                if before != now:
-                    raise UserError(
-                        f"{self.path} holds a run with other inputs ({_first_difference(before, now)}); "
-                        "give this one another workdir"
-                    )
-                return
-        files.write_json(self.path / "config.json", config)
-        files.write_json(self.path / "provenance.json", provenance)
+            self._clear()
+        if not (self.path / "provenance.json").exists():
+            files.write_json(self.path / "config.json", config)
+            files.write_json(self.path / "provenance.json", provenance)
 
-    def latest(self):
-        """Number of the last checkpoint, or None."""
-        return self._checkpoints().latest_step()
+    def _difference(self, config, provenance):
+        """What sets the run in the folder apart, or None."""
+        for name, key, now in (("config", None, config), ("provenance", "inputs", provenance["inputs"])):
+            path = self.path / f"{name}.json"
+            before = files.read_json(path) if path.exists() else None
+            before = before.get(key, {}) if before and key else before
+            if before is not None and before != now:
+                return f"{'other inputs' if key else 'another config'} ({_first_difference(before, now)})"
+        return None
+
+    def _has_results(self):
+        """Whether there is something that a run from the start would lose."""
+        there = {path.name for path in self.path.iterdir()} - {*_BEGUN, ".lock"}
+        return bool(there) or any((self.path / "checkpoints").glob("[0-9]*"))
+
+    def _clear(self):
+        """Removes what a run leaves."""
+        for name in _OUTPUTS:
+            path = self.path / name
+            with files.writing(path):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def resume(self):
+        """(number, dict) of the last checkpoint and what was saved with it, or (None, None).
+
+        A checkpoint that is damaged, as after a loss of power, is removed, and the one before it serves.
+        """
+        manager = self._checkpoints()
+        for number in sorted(manager.all_steps(), reverse=True):
+            path = self.path / "checkpoints" / str(number)
+            try:
+                return number, checkpoints.read(path)
+            except Exception as error:  # A damaged file can fail in any way.
+                notify(f"note: {path} is damaged and left out ({_reason(error)})")
+                with files.writing(path):
+                    shutil.rmtree(path)
+                manager.reload()
+        return None, None
 
     def save(self, number, state, progress):
         """Saves a pytree and a dict of JSON numbers as checkpoint `number`, with the metrics so far.
 
+        It outlasts a loss of power, and so does the one before it.
+
         Raises:
-          UserError: where there is no room for it.
+          CannotWrite: where there is no room for it.
         """
-        with files.writing(self.path / "metrics.jsonl"):
-            size = 0
-            if self._logs is not None:
-                os.fsync(self._logs.fileno())
-                size = self._logs.tell()
-        progress = {**progress, "metrics_bytes": size, "sha256": _digest(state)}
-        manager = self._checkpoints()
+        size = self.sync_metrics()
+        place, manager = self.path / "checkpoints", self._checkpoints()
         try:
-            manager.save(number, args=checkpoints.Save(state, progress))
+            manager.save(number, args=checkpoints.Save(state, {**progress, "metrics_bytes": size}))
             manager.wait_until_finished()
+            files.sync_tree(place / str(number))
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot write {self.path / 'checkpoints'}: {_reason(error)}") from None
+            raise CannotWrite(f"cannot write {place}: {_reason(error)}") from None
 
-    def progress(self, number):
-        """The dict saved with checkpoint `number`.
+    def sync_metrics(self):
+        """Makes the metrics so far outlast a loss of power; returns their size in bytes.
 
         Raises:
-          UserError: where the checkpoint is damaged.
+          CannotWrite: where the disk refuses.
         """
-        with self._restoring(number):
-            return self._checkpoints().restore(number, args=checkpoints.Restore())
+        if self._logs is None:
+            return 0
+        path = self.path / "metrics.jsonl"
+        with files.writing(path):
+            self._logs.flush()
+            files.sync(path)
+            files.sync(self.path)
+            return self._logs.tell()
 
     def restore(self, number, like):
         """The pytree saved as checkpoint `number`, with the structure and shapes of `like`.
 
         Raises:
-          UserError: where the checkpoint is damaged.
+          UserError: where it is that of another run.
         """
-        with self._restoring(number):
-            state = self._checkpoints().restore(number, args=checkpoints.Restore(like))
-            if _digest(state) != self.progress(number)["sha256"]:
-                raise ValueError("its content is not what was saved")
-            return state
-
-    @contextlib.contextmanager
-    def _restoring(self, number):
+        path = self.path / "checkpoints" / str(number)
         try:
-            yield
-        except Exception as error:  # Orbax fails in any way on damaged files.
-            path = self.path / "checkpoints" / str(number)
-            raise UserError(
-                f"cannot read {path} ({_reason(error)}); without it the run starts anew"
-            ) from None
+            return checkpoints.read(path, like)
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {path}: {_reason(error)}") from None
 
     def open_metrics(self, size):
         """Makes `metrics.jsonl` ready for lines after its first `size` bytes; what follows is dropped.
@@ -192,18 +225,14 @@ class RunFolder:
     def _checkpoints(self):
         if self._manager is None:
             logging.getLogger("absl").setLevel(logging.CRITICAL)  # What it says is raised as well.
-            with files.writing(self.path / "checkpoints"):
-                (self.path / "checkpoints").mkdir(exist_ok=True)
-                self._manager = checkpoints.manager(self.path / "checkpoints")
+            place = self.path / "checkpoints"
+            with files.writing(place):
+                place.mkdir(exist_ok=True)
+                for path in place.iterdir():
+                    if not path.name.isdecimal():  # begun by a process that was killed
+                        shutil.rmtree(path)
+                self._manager = checkpoints.manager(place)
         return self._manager
-
-
-def _digest(state):
-    """SHA-256 of a pytree's arrays."""
-    digest = hashlib.sha256()
-    for array in jax.tree.leaves(state):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _first_difference(before, now, prefix=""):

@@ -97,8 +97,8 @@ def train(
     """
     grain = data.import_grain()
     state = TrainState(params, optimizer.init(params))
-    number = folder.latest()
-    saved = {"step": 0, "seconds": 0.0, "metrics_bytes": 0} if number is None else folder.progress(number)
+    number, saved = folder.resume()
+    saved = saved or {"step": 0, "seconds": 0.0, "metrics_bytes": 0}
     state = state if number is None else folder.restore(number, state)
     folder.open_metrics(saved["metrics_bytes"])
     first, seconds, start, rows = saved["step"], saved["seconds"], time.perf_counter(), []

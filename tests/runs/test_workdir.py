@@ -2,7 +2,9 @@
 # ruff: noqa: F401, F811 - fixtures are imported, then named as arguments
 
 import contextlib
+import errno
 import fcntl
+import io
 import json
 import os
 import resource
@@ -33,7 +35,7 @@ def same_result(folder, other):
     assert metrics(folder) == metrics(other)
     left = {p.name for p in folder.iterdir()}
     assert left == {p.name for p in other.iterdir()} and [p.name for p in folder.rglob(".*")] == [".lock"]
-    assert len(list((folder / "checkpoints").iterdir())) == 1
+    assert len(list((folder / "checkpoints").iterdir())) == 2
 
 
 def test_a_workdir_that_cannot_be_one(drive, tmp_path):
@@ -112,9 +114,6 @@ def test_a_changed_picture_is_another_run(drive, finished, place, tmp_path):
         ("provenance.json", b"\xff", "codec can't decode"),
         ("metrics.jsonl", b"", "bytes were written, 0 are there"),
         ("metrics.jsonl", b"x" * 9999, "Expecting value"),
-        ("checkpoints/6/default/progress.json", b"x", "checkpoints/6 (Expecting value"),
-        ("checkpoints/6/default/arrays.npz", b"", "checkpoints/6 ("),
-        ("checkpoints/6/default/arrays.npz", b"PK", "checkpoints/6 ("),
         ("checkpoints", b"x", "checkpoints: File exists"),
     ],
 )
@@ -131,31 +130,114 @@ def test_a_damaged_folder_is_one_line(drive, finished, tmp_path, name, content, 
     assert not (folder / "image.png").exists()
 
 
-def test_flipped_bits_in_a_checkpoint_are_found(drive, finished, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(finished, folder)
-    (folder / "image.png").unlink()
-    data = max((folder / "checkpoints").rglob("arrays.npz"), key=lambda p: p.stat().st_size)
-    content = bytearray(data.read_bytes())
+def flipped(content):
     middle = len(content) // 2
-    content[middle : middle + 8] = bytes(b ^ 1 for b in content[middle : middle + 8])
-    data.write_bytes(content)
-    status, _, err = drive(f"--workdir={folder}")
-    assert status == 2 and "cannot read" in err and "checkpoints/6" in err
+    return content[:middle] + bytes(b ^ 1 for b in content[middle : middle + 8]) + content[middle + 8 :]
 
 
-def test_another_state_in_a_checkpoint_is_found(drive, finished, tmp_path):
+def other_state(content):
     """Arrays of the same shapes, in a whole file, that are not those of the run."""
-    folder = tmp_path / "run"
-    shutil.copytree(finished, folder)
-    (folder / "image.png").unlink()
-    (path,) = (folder / "checkpoints").rglob("arrays.npz")
-    with np.load(path) as file:
+    with np.load(io.BytesIO(content)) as file:
         arrays = [file[name] for name in file.files]
     arrays[0] = arrays[0] + np.float32(1e-3)
-    np.savez(path, *arrays)
+    made = io.BytesIO()
+    np.savez(made, *arrays)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    "name, damage, reason",
+    [
+        ("progress.json", lambda _: b"", "(Expecting value"),
+        ("progress.json", lambda content: content.replace(b'"step": 6', b'"step": 5'), "(its content is not"),
+        ("progress.json", lambda _: b'{"step": 6}', "("),
+        ("arrays.npz", lambda _: b"", "("),
+        ("arrays.npz", lambda _: b"PK", "("),
+        ("arrays.npz", flipped, "("),
+        ("arrays.npz", other_state, "(its content is not what was saved)"),
+        ("", None, "("),  # the folder is empty
+    ],
+)
+def test_behind_a_damaged_checkpoint_is_the_one_before(drive, finished, tmp_path, name, damage, reason):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "image.png").unlink()
+    place = folder / "checkpoints" / "6" / "default"
+    if damage is None:
+        shutil.rmtree(place)
+    else:
+        content = damage((place / name).read_bytes())
+        assert content != (place / name).read_bytes()
+        (place / name).write_bytes(content)
     status, _, err = drive(f"--workdir={folder}")
-    assert status == 2 and "checkpoints/6 (its content is not what was saved)" in err
+    assert status == 0 and err.count("\n") == 2
+    assert f"note: {folder}/checkpoints/6 is damaged and left out {reason}" in err
+    same_result(folder, finished)
+
+
+def test_with_damaged_checkpoints_alone_a_run_starts_anew(drive, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "image.png").unlink()
+    for path in (folder / "checkpoints").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    status, _, err = drive(f"--workdir={folder}")
+    assert status == 0 and [f"checkpoints/{n} is damaged" in err for n in (6, 4)] == [True, True]
+    same_result(folder, finished)
+
+
+def test_a_run_without_a_result_gives_way_and_others_are_replaced_by_restart(drive, finished, tmp_path):
+    folder = tmp_path / "run"
+    status, _, err = drive(f"--workdir={folder}", "--config.seed=7", "--config.terms.content.weight=1e38")
+    assert status == 1 and "the last good image is" in err and not (folder / "image.png").exists()
+    assert drive(f"--workdir={folder}")[0] == 0
+    same_result(folder, finished)
+    assert drive(f"--workdir={folder}", "--config.seed=7", "--restart")[0] == 0
+    assert json.loads((folder / "config.json").read_text())["seed"] == 7
+    status, _, err = drive(f"--workdir={folder}")
+    assert status == 2 and err.endswith("give this one another workdir, or replace that one with --restart\n")
+    assert drive(f"--workdir={folder}", "--restart")[0] == 0
+    same_result(folder, finished)
+
+
+def test_a_folder_of_other_things_is_left_alone(drive, tmp_path):
+    (tmp_path / "image.png").write_bytes(b"mine")
+    for argument in ((), ("--restart",)):
+        status, _, err = drive(f"--workdir={tmp_path}", *argument)
+        assert status == 2 and f"{tmp_path} holds image.png and no run; give this one another workdir" in err
+    assert (tmp_path / "image.png").read_bytes() == b"mine"
+
+
+def test_what_kills_left_behind_is_swept_up(drive, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "image.png").unlink()
+    (folder / ".cost.json.ab12_x9z").write_text("{")
+    (folder / ".hidden.txt").write_text("mine")
+    (folder / "checkpoints" / "8.orbax-checkpoint-tmp").mkdir()
+    assert drive(f"--workdir={folder}")[0] == 0
+    assert (folder / ".hidden.txt").read_text() == "mine"
+    (folder / ".hidden.txt").unlink()
+    same_result(folder, finished)
+
+
+def test_a_lock_that_is_no_file_is_one_line(drive, tmp_path):
+    os.mkfifo(tmp_path / ".lock")
+    status, _, err = drive(f"--workdir={tmp_path}")
+    assert status == 2 and f"{tmp_path / '.lock'} is no file; remove it, or give another workdir" in err
+
+
+def test_file_systems_that_know_neither_locks_nor_syncs_nor_modes(drive, finished, tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    for module, name in ((fcntl, "flock"), (os, "fsync"), (os, "chmod")):
+        monkeypatch.setattr(module, name, unknown)
+    status, _, err = drive(f"--workdir={tmp_path / 'run'}")
+    assert status == 0 and "cannot be locked (Operation not supported): see that no other run uses it" in err
+    monkeypatch.undo()
+    same_result(tmp_path / "run", finished)
 
 
 def test_without_its_checkpoints_a_run_starts_anew(drive, finished, tmp_path):

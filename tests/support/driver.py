@@ -41,7 +41,7 @@ def drive(place, monkeypatch, capfd):
         for name in list(flags.FLAGS):
             if name.startswith("config."):
                 delattr(flags.FLAGS, name)
-            elif name in ("config", "workdir"):
+            elif name in ("config", "workdir", "restart"):
                 flags.FLAGS[name].unparse()
         capfd.readouterr()
         try:
