@@ -96,14 +96,19 @@ class Run(abc.ABC):
         picture = self.content or (self.labels.canvas if self.labels else self.styles[0])
         return images.fit_size(*picture.pixels.shape[:2], size)
 
-    def provenance(self, command="") -> dict:
-        """The dict of `provenance.json`; `command` is the command line, for people."""
-        inputs = {
+    @property
+    def inputs(self) -> dict:
+        """Everything beside the config that the result depends on, for JSON."""
+        return {
             "weights": {"label": self.network.label, "sha256": self.network.sha256},
             "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in self.pictures.items()},
             "seed": self.config["seed"],
+            "precision": provenance.precision(),
         }
-        return provenance.describe(inputs, command, self.notes)
+
+    def provenance(self, command="") -> dict:
+        """The dict of `provenance.json`; `command` is the command line, for people."""
+        return provenance.describe(self.inputs, command, self.notes)
 
     @property
     @abc.abstractmethod

@@ -13,7 +13,7 @@ def describe(inputs, command="", notes=()):
     """A dict for `provenance.json`.
 
     Args:
-      inputs: everything that the result depends on, a dict for JSON.
+      inputs: everything that the result depends on, `precision` among it, a dict for JSON.
       command: the command line, for people.
       notes: lines about the inputs, for people.
     """
@@ -28,6 +28,11 @@ def describe(inputs, command="", notes=()):
     }
 
 
+def precision() -> dict:
+    """What JAX's settings make of floats: {"x64": bool, "matmul": name or None}."""
+    return {"x64": jax.config.jax_enable_x64, "matmul": jax.config.jax_default_matmul_precision}
+
+
 def _version(name):
     try:
         return metadata.version(name)
@@ -36,19 +41,16 @@ def _version(name):
 
 
 def _git_commit():
-    folder = Path(__file__).parent
+    """The commit of the repository that this file is part of; "unknown" for an installed package."""
+    here = Path(__file__)
+
+    def git(*arguments):
+        line = ["git", "-C", here.parent, *arguments]
+        return subprocess.run(line, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
     try:
-        head = subprocess.run(
-            ["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
-        )
-        dirty = subprocess.run(
-            ["git", "-C", folder, "status", "--porcelain"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        git("ls-files", "--error-unmatch", here.name)
+        changed = git("status", "--porcelain")
+        return git("rev-parse", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.SubprocessError):
         return "unknown"
-    if head.returncode:
-        return "unknown"
-    return head.stdout.strip() + (" with changes" if dirty.stdout.strip() else "")

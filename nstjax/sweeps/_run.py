@@ -102,12 +102,21 @@ def load(configs: Mapping[str, ml_collections.ConfigDict], workdir: Path) -> dic
             points[name] = runs.load(config, cache)
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
-        there = workdir / "points" / name / "config.json"
-        if there.exists() and files.read_json(there) != json.loads(json.dumps(points[name].config)):
-            raise UserError(
-                f"{there.parent} holds a point with another config; give the sweep another workdir"
-            )
+        _check_same(workdir / "points" / name, points[name])
     return points
+
+
+def _check_same(folder, run):
+    """Raises UserError where a folder holds a point with another config or other inputs."""
+    if not batches.is_done(folder):
+        return
+    there = {
+        "another config": (files.read_json(folder / "config.json"), run.config),
+        "other inputs": (files.read_json(folder / "provenance.json").get("inputs"), run.inputs),
+    }
+    for what, (before, now) in there.items():
+        if before != json.loads(json.dumps(now)):
+            raise UserError(f"{folder} holds a point with {what}; give the sweep another workdir")
 
 
 def _chosen(points, only):

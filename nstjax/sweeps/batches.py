@@ -12,6 +12,7 @@ import jax
 import tqdm
 
 from nstjax import files
+from nstjax.errors import CannotWrite, UserError
 from nstjax.runs import Run, outcome_files
 from nstjax.runs.folder import RunFolder
 from nstjax.sweeps.processes import barrier
@@ -73,6 +74,11 @@ def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, c
     return summary(points, workdir)
 
 
+def is_done(folder: Path) -> bool:
+    """Whether a run folder of a point has its picture, or the reason why it has none."""
+    return any((folder / name).is_file() for name in ("image.png", "failed.json"))
+
+
 def summary(names: Iterable[str], workdir: Path) -> Summary:
     """The `Summary` of points by their run folders."""
     folders = {name: Path(workdir) / "points" / name for name in names}
@@ -83,7 +89,7 @@ def summary(names: Iterable[str], workdir: Path) -> Summary:
 
 def _batches(points, workdir, at_most, processes):
     """Names of points to run together: first what was begun, then the rest by structure."""
-    waiting = [name for name in points if not (workdir / "points" / name).exists()]
+    waiting = [name for name in points if not is_done(workdir / "points" / name)]
     batches, alike = [], {}
     for folder in sorted((workdir / "unfinished").glob("batch-*/config.json")):
         names = list(files.read_json(folder))
@@ -107,30 +113,45 @@ def _remove_stale(workdir, batches):
 
 
 def _run_batch(points, workdir, command):
-    """Runs points of one structure into run folders, in halves where memory is too little for all."""
+    """Runs points of one structure into run folders, in halves where they cannot be run together."""
     provenances = {name: run.provenance(command) for name, run in points.items()}
     configs = {name: run.config for name, run in points.items()}
     digest = hashlib.sha256(json.dumps(configs, sort_keys=True).encode()).hexdigest()[:16]
     place = workdir / "unfinished" / f"batch-{digest}"
     try:
         outcomes, rows = _outcomes(points, configs, provenances, place)
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)):
-            raise
-        shutil.rmtree(place)
+    except CannotWrite:
+        raise
+    except Exception as error:
+        shutil.rmtree(place, ignore_errors=True)
         names = list(points)
         if len(names) > 1:
             for half in (names[: len(names) // 2], names[len(names) // 2 :]):
                 _run_batch({name: points[name] for name in half}, workdir, command)
             return
-        (name,), failure = names, {"failed.json": {"reason": _OUT_OF_MEMORY}}
-        _write(points[name], name, workdir, failure, provenances[name])
+        (name,) = names
+        _write_failure(points[name], name, workdir, error, provenances[name])
         return
     for i, ((name, run), outcome) in enumerate(zip(points.items(), outcomes, strict=False)):
-        if not (workdir / "points" / name).exists():
-            outputs = outcome_files(outcome, run.label)
-            _write(run, name, workdir, outputs, provenances[name], _rows_of(i, rows))
+        if not is_done(workdir / "points" / name):
+            try:
+                outputs = outcome_files(outcome, run.label)
+                _write(run, name, workdir, outputs, provenances[name], _rows_of(i, rows))
+            except CannotWrite:
+                raise
+            except Exception as error:
+                _write_failure(run, name, workdir, error, provenances[name])
     shutil.rmtree(place)
+
+
+def _write_failure(run, name, workdir, error, provenance):
+    """Writes the run folder of a point that cannot be run."""
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        reason = _OUT_OF_MEMORY
+    else:
+        first = str(error).strip().partition("\n")[0]
+        reason = first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+    _write(run, name, workdir, {"failed.json": {"reason": reason}}, provenance)
 
 
 def _outcomes(points, configs, provenances, place):
@@ -168,4 +189,7 @@ def _write(run, name, workdir, outputs, provenance, rows=()):
         run.write_report(new)
     with files.writing(workdir / "points"):
         (workdir / "points").mkdir(exist_ok=True)
+        shutil.rmtree(workdir / "points" / name, ignore_errors=True)  # one that is not done
         os.rename(new, workdir / "points" / name)
+        files.sync(workdir / "points")
+        files.sync(workdir)

@@ -81,6 +81,7 @@ def load(config: Any, workdir: str | Path, teachers: Sequence[str], command: str
         "pictures": {Path(p.name).name: p.sha256 for p in pictures},
         "teachers": teachers,
         "seed": config.seed,
+        "precision": provenance.precision(),
     }
     described = provenance.describe(inputs, command)
     return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)

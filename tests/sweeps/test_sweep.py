@@ -14,7 +14,7 @@ from PIL import Image
 
 from nstjax import presets, runs, sweeps
 from nstjax.config import default_config, term
-from nstjax.errors import UserError
+from nstjax.errors import CannotWrite, UserError
 from nstjax.optimize import Objective, Reference, make_targets
 from nstjax.runs import Outcome, folder, report, terms
 from nstjax.runs.image import ImageRun
@@ -169,19 +169,62 @@ def test_too_little_memory_for_many_is_tried_with_fewer(tmp_path, monkeypatch):
     assert tried == [4, 2, 1, 1, 2, 1, 1]
 
 
-def test_too_little_memory_for_one_is_a_failure_and_other_errors_are_raised(tmp_path, monkeypatch):
-    def none(runs, folder, *, error, **options):
-        raise jax.errors.JaxRuntimeError(error)
+def broken(error, seed, run_batch=ImageRun.run_batch):
+    """`ImageRun.run_batch` that fails for a point of a seed."""
 
-    planned = weights_by_seeds()
-    monkeypatch.setattr(ImageRun, "run_batch", lambda *of, **options: none(*of, error="INTERNAL", **options))
-    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-        sweeps.run(config(), planned, tmp_path, QUIET)
-    full = "RESOURCE_EXHAUSTED: out of memory"
-    monkeypatch.setattr(ImageRun, "run_batch", lambda *of, **options: none(*of, error=full, **options))
-    summary = sweeps.run(config(), planned, tmp_path, QUIET)
-    assert summary.finished == () and set(summary.failed.values()) == {"out of memory"}
-    assert len(summary.failed) == 4 and not (tmp_path / "unfinished").exists()
+    def run(runs, folder, **options):
+        if any(run.config["seed"] == seed for run in runs):
+            raise error
+        return run_batch(runs, folder, **options)
+
+    return staticmethod(run)
+
+
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (MemoryError(), "out of memory"),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"), "out of memory"),
+        (UserError("content_mask has no position"), "content_mask has no position"),
+        (TypeError("a key\nof two lines"), "TypeError: a key"),
+    ],
+)
+def test_a_point_that_ends_in_an_error_fails_alone(tmp_path, monkeypatch, error, reason):
+    monkeypatch.setattr(ImageRun, "run_batch", broken(error, seed=1))
+    summary = sweeps.run(config(), weights_by_seeds(), tmp_path, QUIET)
+    assert len(summary.finished) == 2 and set(summary.failed.values()) == {reason}
+    assert all(name.endswith("seed=1") for name in summary.failed)
+    assert sweeps.run(config(), weights_by_seeds(), tmp_path, QUIET) == summary
+
+
+def test_a_full_disk_ends_the_sweep(tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageRun, "run_batch", broken(CannotWrite("cannot write x: no room"), seed=1))
+    with pytest.raises(UserError, match="cannot write x: no room"):
+        sweeps.run(config(), weights_by_seeds(), tmp_path, QUIET)
+    assert not list(tmp_path.rglob("failed.json"))
+
+
+def test_a_point_that_has_lost_its_picture_is_not_finished(done, tmp_path):
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    lost = next(tmp_path.glob("points/*/image.png"))
+    content = lost.read_bytes()
+    lost.unlink()
+    assert (
+        lost.parent.name
+        not in batches.summary([p.name for p in tmp_path.glob("points/*")], tmp_path).finished
+    )
+    assert len(sweeps.run(config(), weights_by_seeds(), tmp_path, QUIET).finished) == 4
+    assert lost.read_bytes() == content
+
+
+def test_a_changed_picture_is_another_sweep(done, tmp_path):
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    path = next(tmp_path.glob("points/*/provenance.json"))
+    said = json.loads(path.read_text())
+    said["inputs"]["pictures"]["content"]["sha256"] = "0"
+    path.write_text(json.dumps(said))
+    with pytest.raises(UserError, match=f"{path.parent.name} holds a point with other inputs"):
+        sweeps.run(config(), weights_by_seeds(), tmp_path, QUIET)
 
 
 def test_compiled_programs_are_given_up_after_some_structures(tmp_path, monkeypatch):
