@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import functools
 import inspect
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -184,8 +184,24 @@ class FirstOrder(Method):
         return jax.tree.map(carry, optimizer, fresh)
 
 
+class Scaled(NamedTuple):
+    """The state of an optimiser of a multiple of the objective.
+
+    Attributes:
+      factor: the multiple, a power of 2; 0 before the first step.
+      optimizer: the optimiser's state.
+    """
+
+    factor: jax.Array
+    optimizer: Any
+
+
 class BoxedLbfgs(Method):
-    """L-BFGS with a line search along the projected path; its last evaluation serves the next step."""
+    """L-BFGS with a line search along the projected path; its last evaluation serves the next step.
+
+    It sees the objective times the power of 2 that brings its first gradient to a norm in [1, 2), so that
+    the picture is the same, to the bit, in whatever unit the objective is given.
+    """
 
     resample_keys = False
     line_search = True
@@ -194,18 +210,35 @@ class BoxedLbfgs(Method):
     def _factory(self):
         return functools.partial(_lbfgs, project=self.project)
 
+    def init(self, image):
+        return Scaled(jnp.float32(0), super().init(image))
+
+    def update(self, objective, image, optimizer, problem, value, gradient, learning_rate):
+        factor = jnp.where(optimizer.factor > 0, optimizer.factor, _to_unit_norm(gradient))
+
+        def scaled(image, problem):
+            return factor * objective(image, problem)[0], None
+
+        image, inner = super().update(
+            scaled, image, optimizer.optimizer, problem, factor * value, factor * gradient, learning_rate
+        )
+        return image, Scaled(factor, inner)
+
     def evaluate(self, objective, image, optimizer, problem, logged):
         """The line search has evaluated the objective here, but not term by term."""
-        value, gradient = optax.value_and_grad_from_state(lambda image: objective(image, problem)[0])(
-            image, state=optimizer
-        )
+        factor = jnp.where(optimizer.factor > 0, optimizer.factor, 1)
+
+        def scaled(image):
+            return factor * objective(image, problem)[0]
+
+        value, gradient = optax.value_and_grad_from_state(scaled)(image, state=optimizer.optimizer)
         report = jax.eval_shape(lambda: objective(image, problem)[1])
         report = lax.cond(
             logged,
             lambda: objective(image, problem)[1],
             lambda: jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), report),
         )
-        return value, gradient, report
+        return value / factor, gradient / factor, report
 
     def evaluations(self, optimizer, first):
         """Those of the line search; the first step evaluates its starting point as well."""
@@ -215,6 +248,14 @@ class BoxedLbfgs(Method):
     def carry_to(self, before, optimizer, shape, fresh):
         """The fresh state: curvature pairs belong to the size at which they were measured."""
         return fresh
+
+
+def _to_unit_norm(gradient):
+    """The power of 2 that brings a gradient to a norm in [1, 2); 1 where there is none."""
+    peak = jnp.max(jnp.abs(gradient))
+    norm = peak * jnp.sqrt(jnp.sum(jnp.square(gradient / peak)))
+    factor = jnp.ldexp(jnp.float32(1), 1 - jnp.frexp(norm)[1])
+    return jnp.where((norm > 0) & jnp.isfinite(norm), factor, 1).astype(gradient.dtype)
 
 
 def _lbfgs(learning_rate, project, *, memory_size=10, max_linesearch_steps=20):

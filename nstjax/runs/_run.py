@@ -57,6 +57,8 @@ def run(config, workdir, command="", *, restart=False) -> dict[str, Path]:
                 path = folder.path / "last_good.png"
                 files.write_atomic(path, images.encode_png(outcome.image, loaded.label))
                 raise NotFiniteError(f"{outcome.reason}; the last good image is {path}")
+            for note in outcome.notes:
+                notify(f"note: {note}")
             for name, content in outcome_files(outcome, loaded.label).items():
                 files.write(folder.path / name, content)
         return outputs | loaded.write_report(folder.path)

@@ -23,12 +23,14 @@ class Outcome(NamedTuple):
       cost: {"seconds" without compilation, "together": the number of runs of its batch, ...}; of an optimised
         picture also {"steps", "evaluations", "bytes" of memory that the compiled program takes at its peak}.
         Seconds and bytes are a run's share of its batch.
+      notes: lines on the result, for people.
     """
 
     image: np.ndarray
     reason: str | None
     weights: dict[str, float]
     cost: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 class Subject(NamedTuple):

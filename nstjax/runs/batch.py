@@ -22,6 +22,9 @@ from nstjax.runs.base import Outcome
 from nstjax.runs.cache import Cache
 from nstjax.runs.stage import initial_image, make_stage
 
+_HALF_A_LEVEL = 0.5 / 255
+_UNMOVED = "the picture did not change: the total is {:.3g}, which may be out of the range of {}"
+
 
 @dataclasses.dataclass
 class Progress:
@@ -35,9 +38,11 @@ class Progress:
       seconds: of steps, of the batch.
       bytes: of memory that compiled programs took at their peak, of the batch.
       failures: {index of a run: the reason why it failed}.
+      moved: whether the picture of each run has changed by half a grey level anywhere.
     """
 
     evaluations: list[int]
+    moved: list[bool]
     stage: int = 0
     before: int = 0
     step: int = 0
@@ -75,7 +80,7 @@ def run_batch(runs, folder, *, warm_up=False):
       UserError: where the folder cannot be written.
     """
     number, saved = folder.resume()
-    progress = Progress([0] * len(runs)) if saved is None else Progress.from_json(saved)
+    progress = Progress([0] * len(runs), [False] * len(runs)) if saved is None else Progress.from_json(saved)
     folder.open_metrics(0 if saved is None else saved["metrics_bytes"])
     specs, cache, states, stages = runs[0].stages, Cache(), None, None
     total = sum(spec.config.steps for spec in specs)
@@ -137,7 +142,7 @@ class _BatchStage:
         makes the same calls.
         """
         config, progress = self.spec.config, self.progress
-        progress.step = int(np.max(states.step))
+        progress.step, first = int(np.max(states.step)), np.asarray(states.image)
         states = self._compile(states)
         while progress.step < config.steps and not self._at_an_end(states):
             start = progress.step
@@ -147,6 +152,8 @@ class _BatchStage:
             states, rows = jax.block_until_ready(self._steps(states, start, stop))
             progress.seconds += time.perf_counter() - begun
             progress.step = stop
+            furthest = np.abs(np.asarray(states.image) - first).max((1, 2, 3))
+            progress.moved = (np.asarray(progress.moved) | (furthest > _HALF_A_LEVEL)).tolist()
             self._log(rows, np.asarray(states.step) - start, start)
             self._show(states, start)
             last = stop == config.steps
@@ -222,7 +229,10 @@ def _outcome(stage, state, index, progress, folder, count):
         "seconds": cost["seconds"],
     }
     folder.log([_row(head, {"evaluations": counts["evaluations"], "total": total, **report}, ())])
-    return Outcome(np.asarray(image), None, weights, cost)
+    notes = (
+        () if progress.moved[index] else (_UNMOVED.format(float(total), stage.spec.plan.method.optimizer),)
+    )
+    return Outcome(np.asarray(image), None, weights, cost, notes)
 
 
 _evaluate = jax.jit(lambda objective, image, problem: objective(image, problem), static_argnums=0)

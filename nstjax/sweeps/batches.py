@@ -12,7 +12,7 @@ import jax
 import tqdm
 
 from nstjax import files
-from nstjax.errors import CannotWrite, UserError
+from nstjax.errors import CannotWrite, UserError, notify
 from nstjax.runs import Run, outcome_files
 from nstjax.runs.folder import RunFolder
 from nstjax.sweeps.processes import barrier
@@ -134,6 +134,8 @@ def _run_batch(points, workdir, command):
         return
     for i, ((name, run), outcome) in enumerate(zip(points.items(), outcomes, strict=False)):
         if not is_done(workdir / "points" / name):
+            for note in outcome.notes:
+                notify(f"note: {name}: {note}")
             try:
                 outputs = outcome_files(outcome, run.label)
                 _write(run, name, workdir, outputs, provenances[name], _rows_of(i, rows))

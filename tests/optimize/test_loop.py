@@ -51,9 +51,20 @@ def test_lbfgs_reuses_the_evaluation_of_its_line_search(project):
     state, _ = minimise(plan, 6, rate=1.0, scale=1e3)
     objective, _, problem = picture_problem(scale=1e3)
     (value, _), gradient = evaluate_gradient(objective, state.image, problem)
-    carried = optax.tree.get(state.optimizer[-1], "value"), optax.tree.get(state.optimizer[-1], "grad")
+    factor, inner = state.optimizer
+    carried = [optax.tree.get(inner[-1], name) / factor for name in ("value", "grad")]
     np.testing.assert_allclose(carried[0], value, rtol=1e-5)
     np.testing.assert_allclose(carried[1], gradient, rtol=1e-3, atol=1e-3 * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize("exponent", [-90, -40, 40, 80])
+def test_lbfgs_makes_the_same_picture_in_any_unit(exponent):
+    """Totals from 1e-28 to 1e23 here; without a scale the extreme ones stay where they start."""
+    plan = Plan(make_method("lbfgs"))
+    usual, rows = minimise(plan, 6, rate=1.0, scale=1.0)
+    state, others = minimise(plan, 6, rate=1.0, scale=2.0**exponent)
+    assert np.array_equal(state.image, usual.image) and rows["total"][-1] < 0.9 * rows["total"][0]
+    np.testing.assert_array_equal(others["total"], rows["total"] * 2.0**exponent)
 
 
 def test_lbfgs_finds_the_minimum_in_the_box_and_pixels_leave_bounds():

@@ -94,6 +94,15 @@ def test_a_finished_run_is_left_alone(drive, finished, tmp_path):
     assert content_of(folder) == after
 
 
+def test_a_picture_that_did_not_change_is_said(drive, tmp_path):
+    tiny = [f"--config.terms.{term}.weight=1e-14" for term in ("content", "style", "tv")]
+    tiny += ["--config.calibrate="]
+    status, _, err = drive(f"--workdir={tmp_path / 'adam'}", *tiny)
+    assert status == 0 and "note: the picture did not change: the total is " in err and "of adam\n" in err
+    status, _, err = drive(f"--workdir={tmp_path / 'lbfgs'}", *tiny, "--config.optimizer=lbfgs")
+    assert (status, err) == (0, RANDOM)
+
+
 def test_a_changed_picture_is_another_run(drive, finished, place, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
