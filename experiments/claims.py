@@ -17,13 +17,13 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
 from nstjax import files, images, transforms, universal
 from nstjax.ops.moments import covariance_matrix, raw_moments
+from nstjax.progress import progress_bar
 from nstjax.universal import levels
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "For weights, decoders, levels, size and alpha.")
@@ -44,9 +44,7 @@ def main(_):
     numbers = sorted(config.levels, reverse=True)
     loaded = levels.load(config.weights, tuple(sorted(numbers)), decoders=config.decoders).levels
     pairs = list(itertools.product(*(map(_read, names) for names in (_CONTENTS.value, _STYLES.value))))
-    found = [
-        _pair([loaded[n] for n in numbers], *pair) for pair in tqdm.tqdm(pairs, disable=None, unit="pair")
-    ]
+    found = [_pair([loaded[n] for n in numbers], *pair) for pair in progress_bar(pairs, unit="pair")]
     result = {"weights": config.weights, "size": config.size, "pairs": len(pairs)} | _summary(found)
     out = Path(_OUT.value)
     with files.writing(out):

@@ -6,7 +6,6 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 
 from nstjax import files, images
 from nstjax.optimize import (
@@ -18,6 +17,7 @@ from nstjax.optimize import (
     result,
 )
 from nstjax.optimize import run_batch as run_steps
+from nstjax.progress import progress_bar
 from nstjax.runs.base import Outcome
 from nstjax.runs.cache import Cache
 from nstjax.runs.stage import initial_image, make_stage
@@ -85,7 +85,7 @@ def run_batch(runs, folder, *, warm_up=False):
     specs, cache, states, stages = runs[0].stages, Cache(), None, None
     total = sum(spec.config.steps for spec in specs)
     made = progress.before + progress.step
-    with tqdm.tqdm(total=total, initial=made, disable=None, leave=None, unit="step") as bar:
+    with progress_bar(total=total, initial=made, leave=None, unit="step") as bar:
         for index in range(progress.stage, len(specs)):
             before, stages = stages, [make_stage(run, index, cache) for run in runs]
             if before is None:
@@ -193,7 +193,8 @@ class _BatchStage:
             if k < made[i]
         )
         self.bar.update(progress.step - start)
-        self.bar.set_postfix_str(f"loss {np.mean(rows['total'][made > 0, 0]):.4g}", refresh=False)
+        if np.any(made > 0):
+            self.bar.set_postfix_str(f"loss {np.mean(rows['total'][made > 0, 0]):.4g}", refresh=False)
 
     def _show(self, states, start):
         """Writes the preview of a single run where a call has crossed a multiple of preview_every."""

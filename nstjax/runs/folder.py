@@ -153,8 +153,9 @@ class RunFolder:
         size = self.sync_metrics()
         place, manager = self.path / "checkpoints", self._checkpoints()
         try:
-            manager.save(number, args=checkpoints.Save(state, {**progress, "metrics_bytes": size}))
-            manager.wait_until_finished()
+            with _quiet_orbax():
+                manager.save(number, args=checkpoints.Save(state, {**progress, "metrics_bytes": size}))
+                manager.wait_until_finished()
             files.sync_tree(place / str(number))
         except (OSError, ValueError) as error:
             raise CannotWrite(f"cannot write {place}: {_reason(error)}") from None
@@ -224,15 +225,27 @@ class RunFolder:
 
     def _checkpoints(self):
         if self._manager is None:
-            logging.getLogger("absl").setLevel(logging.CRITICAL)  # What it says is raised as well.
             place = self.path / "checkpoints"
             with files.writing(place):
                 place.mkdir(exist_ok=True)
                 for path in place.iterdir():
                     if not path.name.isdecimal():  # begun by a process that was killed
                         shutil.rmtree(path)
-                self._manager = checkpoints.manager(place)
+                with _quiet_orbax():
+                    self._manager = checkpoints.manager(place)
         return self._manager
+
+
+@contextlib.contextmanager
+def _quiet_orbax():
+    """What orbax logs through absl is raised as well."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _first_difference(before, now, prefix=""):

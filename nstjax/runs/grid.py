@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tqdm
 from PIL import Image
 
 from nstjax import files, images
 from nstjax.errors import FailedError, UserError, notify
 from nstjax.images import sheet
+from nstjax.progress import progress_bar
 from nstjax.runs import pictures, transfer
 from nstjax.runs.cache import Cache
 from nstjax.runs.folder import RunFolder
@@ -87,7 +87,7 @@ def run(config, contents, styles, workdir, command=""):
 def _run(jobs, loaded):
     """Makes the pictures that are not there; returns why some could not be made."""
     failed, regions = [], {}
-    with concurrent.futures.ThreadPoolExecutor(2) as pool, tqdm.tqdm(jobs, disable=None) as bar:
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, progress_bar(jobs) as bar:
         reading, writing = pool.submit(_read, jobs[0]), None
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
             read, reading = reading, following and pool.submit(_read, following)

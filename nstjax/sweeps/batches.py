@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import tqdm
 
 from nstjax import files
 from nstjax.errors import CannotWrite, UserError, notify
+from nstjax.progress import progress_bar
 from nstjax.runs import Run, outcome_files
 from nstjax.runs.folder import RunFolder
 from nstjax.sweeps.processes import barrier
@@ -59,7 +59,7 @@ def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, c
         _remove_stale(workdir, batches)
     barrier("what is stale is removed")
     finished, compiled = len(points) - sum(map(len, batches)), set()
-    with tqdm.tqdm(total=len(points), initial=finished, disable=None, unit="point") as bar:
+    with progress_bar(total=len(points), initial=finished, unit="point") as bar:
         for names in batches[process::processes]:
             compiled.add(points[names[0]].structure)
             if len(compiled) > _KEPT:

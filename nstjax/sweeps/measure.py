@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import ml_collections
-import tqdm
 from PIL import Image
 
 from nstjax import files, images, metrics, presets
 from nstjax.config import term
 from nstjax.optimize import WHOLE, Objective, Problem, Reference, make_targets, single_taps
+from nstjax.progress import progress_bar
 from nstjax.runs import Cache, Run, Subject, terms
 
 _CONTENT = ("relu4_2", "relu3_4", "relu2_2", "relu1_2")
@@ -38,7 +38,7 @@ def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> No
     waiting = [
         n for n, f in folders.items() if (f / "image.png").exists() and not (f / "measures.json").exists()
     ]
-    for name in tqdm.tqdm(waiting, disable=None, unit="picture measured"):
+    for name in progress_bar(waiting, unit="picture measured"):
         run, folder = points[name], folders[name]
         for picture in filter(None, (run.content, *run.styles)):
             small = thumbnail(workdir, picture.sha256)

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import optax.contrib
-import tqdm
 
 from nstjax.errors import NotFiniteError
+from nstjax.progress import progress_bar
 from nstjax.runs.folder import RunFolder
 from nstjax.training import data
 
@@ -105,7 +105,7 @@ def train(
     threads = max(1, min(_MOST_THREADS, (os.cpu_count() or 2) - 1))
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * threads)
     stream = itertools.islice(batches[first:].to_iter_dataset(options), steps - first)
-    bar = tqdm.tqdm(stream, total=steps, initial=first, disable=None, unit="step")
+    bar = progress_bar(stream, total=steps, initial=first, unit="step")
     for step, batch in enumerate(bar, first + 1):
         state, row = _step(loss, optimizer, state, jnp.asarray(batch))
         rows.append(row)

@@ -200,6 +200,7 @@ def test_a_run_without_a_result_gives_way_and_others_are_replaced_by_restart(dri
     folder = tmp_path / "run"
     status, _, err = drive(f"--workdir={folder}", "--config.seed=7", "--config.terms.content.weight=1e38")
     assert status == 1 and "the last good image is" in err and not (folder / "image.png").exists()
+    assert err.count("\n") == 2 and "Warning" not in err
     assert drive(f"--workdir={folder}")[0] == 0
     same_result(folder, finished)
     assert drive(f"--workdir={folder}", "--config.seed=7", "--restart")[0] == 0
