@@ -25,6 +25,7 @@ def get_config(arg=None):
         raise UserError(f"alpha must be above 0 and at most 1; got {arg.alpha}")
     config = default_config()
     config.size = 720
+    config.normalise = True  # features of order 1, as those of torchvision's network are, for the sigmoid
     config.steps = 1000
     config.optimizer = "adam"
     config.learning_rate = 0.1 * 0.225  # 0.1 of pixels divided by the deviation of ImageNet's

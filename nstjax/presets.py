@@ -159,6 +159,7 @@ def mrf():
     }
 
 
+@_published_for("torchvision")
 def strotss(alpha=16.0):
     """Kolkin et al. 2019 on hypercolumns; `alpha` is halved from scale to scale, from 16 down to 2.
 
