@@ -95,4 +95,5 @@ def is_mirrored(kernel: np.ndarray) -> bool | None:
 
 
 def _cosine(x, y):
+    x, y = np.float64(x), np.float64(y)
     return np.dot(x, y) / max(np.linalg.norm(x) * np.linalg.norm(y), 1e-30)

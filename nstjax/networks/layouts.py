@@ -26,6 +26,7 @@ class Layout(NamedTuple):
     kind: str
 
 
+_WIDEST = 1 << 12
 _INDEX = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 _SEQUENTIAL = dict(zip(map(str, _INDEX), vgg.CONVS, strict=True))
 _WRAPPER = re.compile(r"(?:(?:module|model|net|network|encoder|backbone|vgg|vgg19|_orig_mod)\.)*")
@@ -92,6 +93,8 @@ def _params(name, arrays, complete):
     for conv in vgg.CONVS[: last // 2]:
         kernel, bias = arrays[f"{conv}/kernel"], arrays[f"{conv}/bias"]
         width = kernel.shape[-1] if conv.endswith("_1") and kernel.ndim == 4 else channels
+        if not 1 <= width <= _WIDEST:
+            raise UserError(f"weights {name}: {conv} has {width} filters, expected 1 to {_WIDEST}")
         params[conv] = {
             "kernel": finite(f"weights {name}", f"{conv}/kernel", kernel, (3, 3, channels, width)),
             "bias": finite(f"weights {name}", f"{conv}/bias", bias, (width,)),

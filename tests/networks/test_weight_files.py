@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
-from checkpoints import write_zip
+from checkpoints import tensor, write_zip
 from weight_files import BLOCKS, INDEX, TINY, keras, line, same, state_of, tree_of, write_h5
 
 from nstjax import networks
@@ -188,6 +188,27 @@ def test_blocks_of_two_widths_are_refused(tmp_path):
     params = TINY | {"conv1_2": {"kernel": np.zeros((3, 3, 4, 5), "f4"), "bias": np.zeros(5, "f4")}}
     path = write_h5(tmp_path / "w.h5", keras("{layer}/{layer}_{part}:0", params))
     assert "'conv1_2/kernel' has shape (3, 3, 4, 5), expected (3, 3, 4, 4)" in line(path)
+
+
+def test_a_kernel_that_claims_more_than_its_file_is_refused(torch, tmp_path):
+    tree, one = tree_of(torch, state_of(TINY, [f"features.{i}" for i in INDEX])), np.ones(1, np.float32)
+    tree["features.0.weight"] = tensor(torch, one, (1 << 40, 3, 3, 3), (0, 0, 0, 0), key="a")
+    tree["features.0.bias"] = tensor(torch, one, (1 << 40,), (0,), key="b")
+    write_zip(tmp_path / "w.pth", tree)
+    assert "conv1_1 has 1099511627776 filters, expected 1 to 4096" in line(tmp_path / "w.pth")
+
+
+def test_a_network_without_filters_is_refused(tmp_path):
+    arrays = {"kernel": np.zeros((3, 3, 3, 0), np.float32), "bias": np.zeros(0, np.float32)}
+    path = write_h5(tmp_path / "w.h5", keras("{layer}/{part}:0", {"conv1_1": arrays}, BLOCKS[:1]))
+    assert "conv1_1 has 0 filters" in line(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_kernels_of_the_largest_numbers_are_read(tmp_path):
+    params = {"conv1_1": TINY["conv1_1"] | {"kernel": np.full((3, 3, 3, 4), 3e38, np.float32)}}
+    path = write_h5(tmp_path / "w.h5", keras("{layer}/{part}:0", params, BLOCKS[:1]))
+    assert same(networks.load(str(path)).params, params)
 
 
 def strange(kind):
