@@ -33,6 +33,7 @@ def get_config(arg=None):
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.weights = "mini"
+    config.preprocessing = ""  # that of the weights
     config.levels = (1, 2, 3, 4, 5)
     config.data = ""
     config.held_out = ()

@@ -19,8 +19,9 @@ For a sweep, and then at 256 pixels:
 
 Keys of its own: `levels`, in the order in which they are applied; `alpha`, how far features are moved, one
 for all levels or one for each; `transform_args`; `passes`; `init`, "content" or "noise" (`seed`); `weights`,
-a weight set with decoders or a folder of published models (`nstjax.universal.levels.load`), and `decoders`,
-a file of your own for any other weight set (configs/decoder.py); `tile`, above which a picture is done in
+a weight set with decoders or a folder of published models (`nstjax.universal.levels.load`), their
+`preprocessing` where it is not known (`nstjax.networks.load`), and `decoders`, a file of your own for any
+other weight set (configs/decoder.py); `tile`, above which a picture is done in
 windows; `measured_by`, the weight set whose losses measure the pictures of a sweep. `style_weights`
 interpolates styles, `content_mask` and `style_mask` pair regions by their colours, as for any experiment.
 
@@ -88,6 +89,7 @@ def get_config(arg=None):
     config.style_size = 0  # that of the content
     config.tile = 1024  # pixels; 0 for any size at once
     config.weights = "mini"
+    config.preprocessing = ""  # that of the weights
     config.decoders = ""  # those that come with the weights
     config.measured_by = "mini"
     # Sec. 3.3: from coarse to fine. Decoder 5 of `mini` is too weak to compare other things through.

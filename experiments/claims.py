@@ -22,6 +22,7 @@ from ml_collections import config_flags
 
 from experiments import command
 from nstjax import files, images, transforms, universal
+from nstjax.errors import notify
 from nstjax.ops.moments import covariance_matrix, raw_moments
 from nstjax.progress import progress_bar
 from nstjax.universal import levels
@@ -42,7 +43,11 @@ ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 def main(_):
     config = _CONFIG.value
     numbers = sorted(config.levels, reverse=True)
-    loaded = levels.load(config.weights, tuple(sorted(numbers)), decoders=config.decoders).levels
+    options = {"decoders": config.decoders, "preprocessing": config.preprocessing}
+    known = levels.load(config.weights, tuple(sorted(numbers)), **options)
+    for note in known.notes:
+        notify(f"note: {note}")
+    loaded = known.levels
     pairs = list(itertools.product(*(map(_read, names) for names in (_CONTENTS.value, _STYLES.value))))
     found = [_pair([loaded[n] for n in numbers], *pair) for pair in progress_bar(pairs, unit="pair")]
     result = {"weights": config.weights, "size": config.size, "pairs": len(pairs)} | _summary(found)

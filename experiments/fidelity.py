@@ -17,6 +17,7 @@ from ml_collections import config_flags
 
 from experiments import command
 from nstjax import files, images, networks, presets
+from nstjax.errors import notify
 from nstjax.networks import pretrained
 from nstjax.networks.decoder import LEVELS, Decoder
 from nstjax.training import distillation, fidelity, mini, recipe
@@ -48,6 +49,8 @@ def main(_):
     skipped = {*config.held_out, *config.left_out}
     trained_on = [_square(path) for path in paths if path.stem not in skipped]
     measured, real = pretrained.load(_WEIGHTS.value), pretrained.load(config.teacher)
+    for note in (*measured.notes, *real.notes):
+        notify(f"note: {note}")
     slim, full = pretrained.load("random-slim"), pretrained.load("random")
     result = {"weights": measured.label, "sha256": measured.sha256, "photographs": len(held_out)}
     if "correlation" in _MEASURES.value:

@@ -31,7 +31,10 @@ _OUT = flags.DEFINE_string("out", None, "The folder to write to.")
 
 def main(_):
     out, config = Path(_OUT.value), _CONFIG.value.copy_and_resolve_references()
-    sets = {name: networks.load(name) for name in (config.weights, _REFERENCE.value)}
+    sets = {
+        name: networks.load(name, preprocessing=config.preprocessing)
+        for name in (config.weights, _REFERENCE.value)
+    }
     reached = min((vgg.reachable_taps(each.params) for each in sets.values()), key=len)
     result = {"features": _features(*sets.values(), [tap for tap in reached if tap.startswith("relu")])}
     with config.unlocked():

@@ -18,6 +18,8 @@ def default_config():
       style_angles, style_scales: copies of each style, turned by so many degrees (reflections fill the
         corners) and so many times as large: every angle at every scale, all of one weight. Empty: (0,), (1,).
       weights: a weight set by name, path or mirror (`nstjax.networks.load`).
+      preprocessing: of pictures for the weights: "caffe", "torchvision", or "" for that of the weight set,
+        which is a guess, with a note, for a file that is not known (`nstjax.networks.load`).
       beyond_weights: what happens to taps deeper than the weights, as of a file that ends early: "refuse"
         them, or "drop" them (`nstjax.runs.terms.within`).
       normalise: Gatys' weight normalisation, calibrated on the example pictures.
@@ -59,6 +61,7 @@ def default_config():
     config.style_angles = ()
     config.style_scales = ()
     config.weights = "vgg19-8bit"
+    config.preprocessing = ""
     config.beyond_weights = "refuse"
     config.normalise = False
     config.pooling = "max"
@@ -176,7 +179,7 @@ def smoke(config):
     config = config if config.calibrate else calibrated(config)
     config.size = 64
     config.steps = min(config.steps, 6)
-    config.weights = "mini"
+    config.weights, config.preprocessing = "mini", ""
     config.normalise = False
     config.stages = ()
     config.steps_per_call = config.log_every = 2

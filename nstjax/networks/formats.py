@@ -1,25 +1,22 @@
-"""Weight sets in files: Keras, torchvision and our own safetensors, checked array by array."""
+"""Weight sets and decoders, and their files: Keras, PyTorch and our own safetensors."""
 
 import dataclasses
 import functools
 import hashlib
 import json
-import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from nstjax import files
 from nstjax.errors import UserError
-from nstjax.networks import torch_file, vgg
+from nstjax.networks import headers, keras_file, known, layouts, torch_file, vgg
 from nstjax.networks.decoder import LEVELS, Decoder
 
 # What features of a weight set mean to weights of terms: their channels and their scale.
@@ -41,6 +38,7 @@ class Weights:
       sha256: of the file, or "" for random weights.
       about: further fields of the file's header: how the set was made, from what, under which licence.
       normalised: whether every filter was scaled to a mean activation of 1 (`nstjax.networks.normalise`).
+      notes: lines on how the file was read, for people.
     """
 
     params: dict
@@ -49,6 +47,7 @@ class Weights:
     sha256: str = ""
     about: Mapping[str, str] = dataclasses.field(default_factory=dict)
     normalised: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def family(self) -> str:
@@ -137,83 +136,95 @@ def _save(path, weights, header, dtype):
     files.write_atomic(path, data)
 
 
-_TORCHVISION_INDEX = dict(
-    zip(
-        vgg.CONVS,
-        (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
-        strict=True,
-    )
-)
-
-
-def read(path: Path, label: str, *, complete: bool) -> Weights:
+def read(path: Path, label: str, *, complete: bool, preprocessing: str = "", known_as: str = "") -> Weights:
     """Reads a weight set from a file of any of the layouts.
 
     Args:
-      path: its suffix, one of `READERS`, tells the layout.
+      path: its suffix, one of `SUFFIXES`, tells the format.
       label: the set's label; a safetensors file's own label follows in brackets.
       complete: whether the file must reach conv5_4.
+      preprocessing: "caffe" or "torchvision"; "" for that of the file's header, of published weights where
+        the file holds such (`nstjax.networks.known`), and else what files of its layout usually need.
+      known_as: the preprocessing, where it is known without looking.
+
+    Returns:
+      `Weights`; a note says where the preprocessing was guessed, or differs from what is known.
 
     Raises:
       UserError: for another suffix, a broken file, and an array that is missing, extra or misshapen.
     """
-    if path.suffix not in READERS:
-        suffixes = ", ".join(READERS)
-        raise UserError(f"weights {path}: the file name must end in one of {suffixes}")
-    digest = files.file_hash(path, "sha256")
-    if path.suffix == ".safetensors":
-        arrays, header = parse_safetensors(path, path.read_bytes())
-        loaded = weights_of(path, arrays, header, digest)
-        return dataclasses.replace(loaded, label=f"{label} ({loaded.label})")
-    arrays, preprocessing = READERS[path.suffix](path)
-    return Weights(_check(path, arrays, complete), preprocessing, label, digest)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"weights {path}: the file name must end in one of {', '.join(SUFFIXES)}")
+    with files.reading(path):
+        digest = files.file_hash(path, "sha256")
+    if suffix == ".safetensors":
+        with files.reading(path):
+            arrays, header = headers.parse_safetensors(path, path.read_bytes())
+        if header or not any(name.endswith(".weight") for name in arrays):
+            loaded = weights_of(path, arrays, header, digest, preprocessing)
+            return dataclasses.replace(loaded, label=f"{label} ({loaded.label})")
+        layout = layouts.of_torch(arrays)
+    else:
+        layout = SUFFIXES[suffix](path)
+    params = layouts.check(path, layout.arrays, complete=complete)
+    certain = known_as or known.preprocessing_of(digest, params)
+    chosen = preprocessing or certain or layout.preprocessing
+    notes = ()
+    if not preprocessing and not certain:
+        notes = (_guessed(path.name, layout),)
+    elif chosen != (certain or chosen):
+        notes = (_against(path.name, chosen, certain),)
+    return Weights(params, vgg.PREPROCESSINGS[chosen], label, digest, notes=notes)
 
 
-def weights_of(name: str | Path, arrays: Mapping, header: dict, digest: str) -> Weights:
+def _guessed(name, layout):
+    usual = layout.preprocessing
+    other = next(name for name in vgg.PREPROCESSINGS if name != usual)
+    return (
+        f"weights {name}: no published file that is known; read with the preprocessing {usual}, which files "
+        f"of this layout ({layout.kind}) usually need; preprocessing={other} reads them otherwise, and "
+        f"preprocessing={usual} ends this note"
+    )
+
+
+def _against(name, chosen, stated):
+    return f"weights {name}: were trained with the preprocessing {stated}, and are read with {chosen}"
+
+
+def weights_of(
+    name: str | Path, arrays: Mapping, header: Mapping, digest: str, preprocessing: str = ""
+) -> Weights:
     """The weight set in the arrays and the header of a file that `save` wrote.
 
     Args:
       name: of the file, for errors.
       arrays: {"conv1_1/kernel": array, ...}.
-      header: as `parse_safetensors` returns it.
+      header: as `nstjax.networks.headers.parse_safetensors` returns it.
       digest: SHA-256 of the file.
+      preprocessing: in the place of the header's: "caffe", "torchvision", or "".
 
     Raises:
       UserError: for a header without preprocessing, and an array that is missing, extra or misshapen.
     """
-    if "preprocessing" not in header:
-        raise UserError(f"weights {name}: has no nstjax header that states its preprocessing")
-    fields = header["preprocessing"]
-    mean, std = tuple(fields.pop("mean")), tuple(fields.pop("std"))
-    preprocessing = vgg.Preprocessing(**fields, mean=mean, std=std)
-    params = _check(name, arrays, complete=False)
-    return Weights(params, preprocessing, header["label"], digest, header.get("about", {}))
+    stated = headers.preprocessing_of(name, header)
+    params = layouts.check(name, arrays, complete=False)
+    loaded = Weights(params, stated, header["label"], digest, header["about"])
+    return prepared(loaded, preprocessing)
 
 
-def _check(path, arrays, complete):
-    """Nested params of {"conv1_1/kernel": array}: nothing missing, extra or misshapen, or UserError."""
-    expected = [f"{conv}/{part}" for conv in vgg.CONVS for part in ("kernel", "bias")]
-    if extra := [name for name in arrays if name not in expected]:
-        raise UserError(f"weights {path}: array {extra[0]!r} is not part of VGG-19")
-    if not arrays:
-        raise UserError(f"weights {path}: holds no convolutions of VGG-19")
-    last = len(expected) if complete else max(map(expected.index, arrays)) // 2 * 2 + 2
-    if missing := [name for name in expected[:last] if name not in arrays]:
-        raise UserError(f"weights {path}: array {missing[0]!r} is missing")
-    params, channels = {}, 3
-    for name in expected[:last]:
-        conv, part = name.split("/")
-        array = arrays[name]
-        width = arrays[f"{conv}/kernel"].shape[-1] if arrays[f"{conv}/kernel"].ndim == 4 else 0
-        shape = (3, 3, channels, width) if part == "kernel" else (width,)
-        if array.shape != shape:
-            raise UserError(f"weights {path}: array {name!r} has shape {array.shape}, expected {shape}")
-        if not np.isfinite(array).all():
-            raise UserError(f"weights {path}: array {name!r} has values that are not finite")
-        params.setdefault(conv, {})[part] = np.asarray(array, np.float32)
-        if part == "bias":
-            channels = width
-    return params
+def prepared(weights: Weights, preprocessing: str) -> Weights:
+    """A weight set whose preprocessing is known, with another one, which a note then says.
+
+    Args:
+      weights: the set.
+      preprocessing: "caffe", "torchvision", or "" for its own.
+    """
+    if not preprocessing or (other := vgg.PREPROCESSINGS[preprocessing]) == weights.preprocessing:
+        return weights
+    stated = next((k for k, v in vgg.PREPROCESSINGS.items() if v == weights.preprocessing), "of its header")
+    note = _against(weights.label, preprocessing, stated)
+    return dataclasses.replace(weights, preprocessing=other, notes=(*weights.notes, note))
 
 
 def decoders_of(name: str | Path, arrays: Mapping, widths: tuple[int, ...], levels: tuple[int, ...]) -> dict:
@@ -226,69 +237,33 @@ def decoders_of(name: str | Path, arrays: Mapping, widths: tuple[int, ...], leve
       levels: of the decoders; the file must hold these and no others.
 
     Raises:
-      UserError: for an array that is missing, extra or misshapen.
+      UserError: for an array that is missing, extra, misshapen or not finite.
     """
     arrays, params = dict(arrays), {}
     for level in levels:
         features = jnp.zeros((2, 2, widths[level - 1]))
         shapes = jax.eval_shape(Decoder(level, widths).init, jax.random.key(0), features)["params"]
         for (conv, part), like in flatten_dict(shapes).items():
-            array = arrays.pop(f"decoder{level}/{conv}/{part}", None)
-            if array is None or array.shape != like.shape:
-                found = "is missing" if array is None else f"has shape {array.shape}"
-                raise UserError(
-                    f"decoders {name}: array 'decoder{level}/{conv}/{part}' {found}, "
-                    f"expected shape {like.shape}"
-                )
-            params[f"decoder{level}", conv, part] = np.asarray(array, np.float32)
+            key = f"decoder{level}/{conv}/{part}"
+            array = arrays.pop(key, None)
+            if array is None:
+                raise UserError(f"decoders {name}: array {key!r} is missing, expected shape {like.shape}")
+            params[f"decoder{level}", conv, part] = layouts.finite(f"decoders {name}", key, array, like.shape)
     if arrays:
         raise UserError(f"decoders {name}: array {next(iter(arrays))!r} is not part of a decoder")
     return unflatten_dict(params)
 
 
-def _read_keras(path):
-    arrays = {}
-    try:
-        with h5py.File(path) as file:
-            root = file.get("model_weights", file)
-            for layer, group in root.items():
-                match = re.fullmatch(r"block(\d)_conv(\d)", layer)
-                for name in _datasets(group):
-                    part = "bias" if re.search(r"_b(_\d+)?:0$|bias:0$", name) else "kernel"
-                    conv = f"conv{match[1]}_{match[2]}" if match else layer
-                    arrays[f"{conv}/{part}"] = group[name][()]
-    except OSError as error:
-        raise UserError(f"weights {path}: not a readable HDF5 file ({error})") from None
-    return arrays, vgg.CAFFE
+def _read_torch(path):
+    return layouts.of_torch(torch_file.read_state_dict(path))
 
 
-def _datasets(group):
-    names = []
-    group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    return names
-
-
-def _read_torchvision(path):
-    state = torch_file.read_state_dict(path)
-    arrays = {}
-    for conv, index in _TORCHVISION_INDEX.items():
-        for part, torch_part in (("kernel", "weight"), ("bias", "bias")):
-            array = state.pop(f"features.{index}.{torch_part}", None)
-            if array is not None:
-                arrays[f"{conv}/{part}"] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
-    extra = {name: array for name, array in state.items() if not name.startswith("classifier.")}
-    return arrays | extra, vgg.TORCHVISION
-
-
-def parse_safetensors(name: str | Path, data: bytes) -> tuple[dict, dict]:
-    """({name: array}, header) of the bytes of a safetensors file; the header is {} unless `save` wrote it."""
-    try:
-        arrays = safetensors.numpy.load(data)
-        length = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-        return arrays, json.loads(metadata.get("nstjax", "{}"))
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"weights {name}: not a readable safetensors file ({error})") from None
-
-
-READERS = {".h5": _read_keras, ".pth": _read_torchvision, ".safetensors": None}
+# Suffixes of files, and what reads them; `.tar` is the end of `.pth.tar`.
+SUFFIXES = {
+    ".h5": keras_file.read,
+    ".hdf5": keras_file.read,
+    ".pth": _read_torch,
+    ".pt": _read_torch,
+    ".tar": _read_torch,
+    ".safetensors": None,
+}

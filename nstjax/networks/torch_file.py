@@ -20,6 +20,8 @@ import numpy as np
 from nstjax.errors import UserError
 
 _LEGACY = [0x1950A86A20F9469CFC6C, 1001]  # Magic number and protocol.
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "params")
+_NESTED = 3
 _DTYPES = {
     "DoubleStorage": "f8",
     "FloatStorage": "f4",
@@ -38,8 +40,8 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a PyTorch checkpoint, in either file format.
 
     Args:
-        path: a `.pth` or `.pt` file that holds a dict of tensors, or such a dict under
-            `"state_dict"`.
+        path: a `.pth` or `.pt` file that holds a dict of tensors, or such a dict under `"state_dict"`,
+            `"model"` or another of the usual names, beside the state of a training.
 
     Returns:
         A dict of name to read-only array, in the file's order. A tensor that was saved as a view
@@ -227,8 +229,9 @@ def _decode(raw, key, kind, numel, order):
 
 
 def _entries(tree):
-    if isinstance(tree, dict) and isinstance(tree.get("state_dict"), dict):
-        tree = tree["state_dict"]
+    for _ in range(_NESTED):
+        if isinstance(tree, dict):
+            tree = next((tree[name] for name in _WRAPPERS if isinstance(tree.get(name), dict)), tree)
     if not isinstance(tree, dict):
         raise _Unfit(f"expected a dict of tensors, found {_called(tree)}")
     return tree.items()

@@ -55,6 +55,7 @@ class Preprocessing:
 
 CAFFE = Preprocessing("bgr", 255.0, (103.939, 116.779, 123.68))
 TORCHVISION = Preprocessing("rgb", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PREPROCESSINGS = {"caffe": CAFFE, "torchvision": TORCHVISION}
 
 
 @dataclasses.dataclass(frozen=True)

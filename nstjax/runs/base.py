@@ -86,7 +86,7 @@ class Run(abc.ABC):
     def notes(self) -> tuple[str, ...]:
         """Lines on the inputs, for people."""
         notes = [f"{p.name}: {note}" for p in self.pictures.values() for note in p.notes]
-        return (*notes, *(self.labels.notes if self.labels else ()))
+        return (*notes, *(self.labels.notes if self.labels else ()), *self.network.notes)
 
     @property
     def pictures_key(self) -> tuple:
@@ -101,8 +101,13 @@ class Run(abc.ABC):
     @property
     def inputs(self) -> dict:
         """Everything beside the config that the result depends on, for JSON."""
+        network = self.network
         return {
-            "weights": {"label": self.network.label, "sha256": self.network.sha256},
+            "weights": {
+                "label": network.label,
+                "sha256": network.sha256,
+                "preprocessing": dataclasses.asdict(network.preprocessing),
+            },
             "pictures": {k: {"name": p.name, "sha256": p.sha256} for k, p in self.pictures.items()},
             "seed": self.config["seed"],
             "precision": provenance.precision(),

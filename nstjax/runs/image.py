@@ -164,13 +164,14 @@ def _read_network(config, cache):
     seed = config.seed if config.weights in RANDOM else 0
 
     def make():
-        loaded = networks.load(config.weights, seed=seed)
+        loaded = networks.load(config.weights, seed=seed, preprocessing=config.preprocessing)
         if not config.normalise:
             return loaded
         calibration = images.calibration_images()
         return networks.normalise(loaded, calibration, pooling=config.pooling, padding=config.padding)
 
-    return cache(("weights", config.weights, seed, config.normalise, config.pooling, config.padding), make)
+    key = ("weights", config.weights, seed, config.preprocessing)
+    return cache((*key, config.normalise, config.pooling, config.padding), make)
 
 
 def _check_terms(run, spec):

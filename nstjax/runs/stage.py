@@ -26,7 +26,8 @@ from nstjax.runs.cache import Cache
 
 MEAN_GREY = (0.485, 0.458, 0.408)
 _OF_THE_RUN = (
-    *("method", "content", "style", "content_mask", "style_mask", "weights", "beyond_weights", "normalise"),
+    *("method", "content", "style", "content_mask", "style_mask"),
+    *("weights", "preprocessing", "beyond_weights", "normalise"),
     *("seed", "init", "max_evaluations", "max_seconds", "stages"),
 )
 _CALIBRATION_NOISE = 0.1

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nstjax import images, networks, transforms, universal
-from nstjax.errors import UserError, check_at_least, check_choice
+from nstjax.errors import UserError, check_at_least, check_choice, notify
 from nstjax.networks.decoder import LEVELS
 from nstjax.networks.masks import MODES
+from nstjax.networks.vgg import PREPROCESSINGS
 from nstjax.optimize import Reference
 from nstjax.runs import memory, pictures, regions, terms, validate
 from nstjax.runs.base import Outcome, Run, Subject
@@ -81,7 +82,10 @@ class TransferRun(Run):
         return outcomes
 
     def measuring_encoder(self):
-        return networks.make_encoder(networks.load(self.settings.measured_by))
+        loaded = networks.load(self.settings.measured_by)
+        for note in loaded.notes:
+            notify(f"note: {note}")
+        return networks.make_encoder(loaded)
 
     def subject(self, shape):
         config, content = self.settings, self.content
@@ -122,10 +126,10 @@ def load(config, cache=None) -> TransferRun:
     if len(given) == 1:
         raise UserError(f"{given[0]} is given alone: give both content_mask and style_mask")
     labels = regions.read(config, content, styles) if given else None
-    name, numbers, decoders = config.weights, tuple(sorted(set(config.levels))), config.decoders
-    network = cache(
-        ("levels", name, numbers, decoders), lambda: levels.load(name, numbers, decoders=decoders)
-    )
+    name, numbers = config.weights, tuple(sorted(set(config.levels)))
+    options = {"decoders": config.decoders, "preprocessing": config.preprocessing}
+    key = ("levels", name, numbers, *options.values())
+    network = cache(key, lambda: levels.load(name, numbers, **options))
     plain = config.copy_and_resolve_references().to_dict()
     run = TransferRun(plain, network, content, styles, labels, config, transform)
     check_sizes(run)
@@ -243,3 +247,4 @@ def _check_values(config):
             raise UserError(f"alpha must be in [0, 1]; got {alpha}")
     check_choice("init", config.init, _INITS)
     check_choice("mask_mode", config.mask_mode, MODES)
+    check_choice("preprocessing", config.preprocessing, ("", *PREPROCESSINGS))

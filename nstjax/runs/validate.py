@@ -3,7 +3,7 @@
 import math
 
 from nstjax.errors import UserError, check_at_least, check_choice, nearest
-from nstjax.networks.vgg import PADDINGS, POOLINGS
+from nstjax.networks.vgg import PADDINGS, POOLINGS, PREPROCESSINGS
 
 LARGEST_SEED = 2**32 - 1
 
@@ -38,6 +38,7 @@ def stage_values(config):
         check_at_least("learning_rate", config.learning_rate, 0)
     if not 0 <= config.ema < 1:
         raise UserError(f"ema must be in [0, 1); got {config.ema}")
+    check_choice("preprocessing", config.preprocessing, ("", *PREPROCESSINGS))
     check_choice("beyond_weights", config.beyond_weights, ("refuse", "drop"))
     check_choice("pooling", config.pooling, POOLINGS)
     check_choice("padding", config.padding, tuple(PADDINGS))

@@ -46,7 +46,7 @@ def load(config: Any, workdir: str | Path, command: str = "") -> recipe.Recipe:
     data.import_grain()
     check(config)
     distillation.make_teacher(config.teacher, distillation.DEEP)
-    return recipe.load(config, workdir, [pretrained.load(config.teacher).sha256], command)
+    return recipe.load(config, workdir, [pretrained.load(config.teacher)], command)
 
 
 def check(config: Any) -> None:

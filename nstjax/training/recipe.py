@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from nstjax import images
-from nstjax.errors import UserError
+from nstjax.errors import UserError, notify
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.decoder import LEVELS
 from nstjax.runs import provenance, validate
@@ -59,14 +59,14 @@ def decoder_parts() -> dict[str, dict]:
     }
 
 
-def load(config: Any, workdir: str | Path, teachers: Sequence[str], command: str = "") -> Recipe:
+def load(config: Any, workdir: str | Path, teachers: Sequence[formats.Weights], command: str = "") -> Recipe:
     """The `Recipe` of a config that has been checked.
 
     Args:
       config: with `data`, folders of pictures to add to those of the package, separated by commas, or "" for
         none; `held_out` and `left_out`, names of pictures to skip, without suffixes; and `seed`.
       workdir: path of a folder.
-      teachers: SHA-256 of the networks to imitate or to invert.
+      teachers: the networks to imitate or to invert; notes on them are printed.
       command: the command line, for provenance.
 
     Raises:
@@ -79,11 +79,15 @@ def load(config: Any, workdir: str | Path, teachers: Sequence[str], command: str
     pictures = [images.load_picture(name) for name in names]
     inputs = {
         "pictures": {Path(p.name).name: p.sha256 for p in pictures},
-        "teachers": teachers,
+        "teachers": [teacher.sha256 for teacher in teachers],
+        "preprocessing": [dataclasses.asdict(teacher.preprocessing) for teacher in teachers],
         "seed": config.seed,
         "precision": provenance.precision(),
     }
-    described = provenance.describe(inputs, command)
+    notes = [note for teacher in teachers for note in teacher.notes]
+    for note in notes:
+        notify(f"note: {note}")
+    described = provenance.describe(inputs, command, notes)
     return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)
 
 
@@ -134,12 +138,12 @@ def load_decoders(config: Any, workdir: str | Path, command: str = "") -> tuple[
     if not levels or not set(levels) <= set(LEVELS) or len(set(levels)) < len(levels):
         raise UserError(f"levels must be some of {LEVELS}, each once; got {levels}")
     check(config, [f"decoder{level}" for level in levels])
-    loaded = pretrained.load(config.weights, seed=config.seed)
+    loaded = pretrained.load(config.weights, seed=config.seed, preprocessing=config.preprocessing)
     deepest = f"relu{max(levels)}_1"
     if deepest not in vgg.reachable_taps(loaded.params):
         end = vgg.reachable_taps(loaded.params)[-1]
         raise UserError(f"weights {config.weights}: end at {end}, before {deepest}; give fewer levels")
-    return load(config, workdir, [loaded.sha256], command), loaded
+    return load(config, workdir, [loaded], command), loaded
 
 
 def make_decoders(recipe: Recipe, loaded: formats.Weights) -> dict[str, Path]:
@@ -156,6 +160,7 @@ def make_decoders(recipe: Recipe, loaded: formats.Weights) -> dict[str, Path]:
     about = {
         "what": f"decoders for the encoder {loaded.label}, on its max pooling and reflection padding",
         "encoder": loaded.sha256,
+        "preprocessing": str(loaded.preprocessing),
     }
     made = decoders(recipe, loaded, names, about | {k: v for k, v in loaded.about.items() if k != "what"})
     output = recipe.workdir / "decoders.safetensors"

@@ -13,7 +13,7 @@ import numpy as np
 
 from nstjax import files
 from nstjax.errors import UserError, nearest
-from nstjax.networks import formats, pretrained, torch_file, vgg
+from nstjax.networks import headers, layouts, pretrained, torch_file, vgg
 from nstjax.networks.decoder import LEVELS, Decoder
 
 _VGG = "vgg_normalised_conv5_1.pth"
@@ -72,14 +72,20 @@ class Levels:
       levels: {number: Level}.
       label: names the set in outputs.
       sha256: of the files together.
+      preprocessing: the input of the encoders.
+      notes: lines on how the files were read, for people.
     """
 
     levels: Mapping[int, Level]
     label: str
     sha256: str
+    preprocessing: vgg.Preprocessing = RGB
+    notes: tuple[str, ...] = ()
 
 
-def load(name: str, numbers: Sequence[int] = LEVELS, *, decoders: str = "") -> Levels:
+def load(
+    name: str, numbers: Sequence[int] = LEVELS, *, decoders: str = "", preprocessing: str = ""
+) -> Levels:
     """Levels of a set by name or path.
 
     Args:
@@ -92,6 +98,7 @@ def load(name: str, numbers: Sequence[int] = LEVELS, *, decoders: str = "") -> L
       numbers: of the levels, some of 1 to 5.
       decoders: path of a file that `nstjax.networks.save_decoders` wrote, such as an output of
         `configs/decoder.py`.
+      preprocessing: of an encoder that is a weight set, as of `nstjax.networks.load`.
 
     Returns:
       `Levels`.
@@ -104,12 +111,15 @@ def load(name: str, numbers: Sequence[int] = LEVELS, *, decoders: str = "") -> L
     """
     path = Path(name).expanduser()
     if decoders or name in pretrained.SHIPPED_DECODERS:
-        return _of_a_weight_set(name, decoders or name, numbers)
+        return _of_a_weight_set(name, decoders or name, numbers, preprocessing)
     if path.is_dir():
+        if preprocessing:
+            raise UserError(f"preprocessing has no meaning for the folder {name}, whose files contain theirs")
         is_torch = (path / _VGG).exists() or any(path.glob("decoder_relu?_1.pth"))
         return (_pytorch_wct if is_torch else _published)(path, numbers)
     if path.is_file():
-        return _of_a_weight_set(name, str(path.with_name(f"{path.stem}_decoders.safetensors")), numbers)
+        beside = str(path.with_name(f"{path.stem}_decoders.safetensors"))
+        return _of_a_weight_set(name, beside, numbers, preprocessing)
     if name in pretrained.NAMES:
         valid = ", ".join(pretrained.SHIPPED_DECODERS)
         raise UserError(
@@ -120,8 +130,9 @@ def load(name: str, numbers: Sequence[int] = LEVELS, *, decoders: str = "") -> L
     raise UserError(f"weights {name!r}: no such folder, file or weight set with decoders{valid}")
 
 
-def _of_a_weight_set(name, decoders_name, numbers):
-    loaded, decoders = pretrained.load(name), pretrained.load_decoders(decoders_name)
+def _of_a_weight_set(name, decoders_name, numbers, preprocessing):
+    loaded = pretrained.load(name, preprocessing=preprocessing)
+    decoders = pretrained.load_decoders(decoders_name)
     # Decoders are trained with this pooling and this padding.
     encoder = pretrained.make_encoder(loaded, pooling="max", padding="reflect")
     for n in numbers:
@@ -140,11 +151,16 @@ def _of_a_weight_set(name, decoders_name, numbers):
         raise UserError(
             f"decoders {decoders_name}: were trained for an encoder with another SHA-256 than that of {name}"
         )
+    if decoders.about.get("preprocessing", str(loaded.preprocessing)) != str(loaded.preprocessing):
+        raise UserError(
+            f"decoders {decoders_name}: were trained for another preprocessing than {name} is read with"
+        )
     levels = {
         n: Level(n, encoder.apply, decoders.widths, False, encoder.params, decoders.params[f"decoder{n}"])
         for n in numbers
     }
-    return Levels(levels, loaded.label, _digest(loaded.sha256.encode(), decoders.sha256.encode()))
+    digest = _digest(loaded.sha256.encode(), decoders.sha256.encode())
+    return Levels(levels, loaded.label, digest, loaded.preprocessing, loaded.notes)
 
 
 def _published(folder, numbers):
@@ -278,7 +294,7 @@ def _take_decoder(path, arrays, level, widths, names):
 
 def _read(path):
     with files.reading(path):
-        return formats.parse_safetensors(path, Path(path).read_bytes())[0]
+        return headers.parse_safetensors(path, Path(path).read_bytes())[0]
 
 
 def _take_conv(path, arrays, name, shape):
@@ -288,16 +304,14 @@ def _take_conv(path, arrays, name, shape):
 
 
 def _take(path, arrays, name, shape):
-    """Takes an array out of a dict; UserError where it is missing, misshapen or not finite."""
+    """Takes an array out of a dict; UserError where it is missing, misshapen, or not of finite numbers."""
     array = arrays.pop(name, None)
     if array is None:
         raise UserError(f"weights {path}: array {name!r} is missing")
     if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
         expected = str(shape).replace("None", "any")
         raise UserError(f"weights {path}: array {name!r} has shape {array.shape}, expected {expected}")
-    if not np.isfinite(array).all():
-        raise UserError(f"weights {path}: array {name!r} has values that are not finite")
-    return np.asarray(array, np.float32)
+    return layouts.finite(f"weights {path}", name, array, array.shape)
 
 
 def _check_empty(path, arrays, what):

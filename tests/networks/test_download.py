@@ -180,6 +180,37 @@ def test_web_page_instead_of_a_file(server, path, body, content_type):
     assert list(path.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [len(BODY), HALF])
+def test_an_endless_body_ends_at_the_known_length(server, path, size):
+    server.tells_length, server.endless = False, True
+    with pytest.raises(UserError, match=f"gave another file: expected {size} bytes, found more"):
+        fetch(server.url, digest=DIGEST, size=size)
+    assert list(path.parent.iterdir()) == []
+    assert server.requests == 1 and server.sent < 1 << 25  # what sockets hold
+    server.tells_length, server.endless = True, False
+    assert fetch(server.url, digest=DIGEST, size=len(BODY)) == path
+
+
+def test_a_flipped_byte_in_the_cache_is_seen_whatever_the_time_of_the_file(server, path):
+    fetch(server.url, digest=DIGEST)
+    before, damaged = path.stat(), bytearray(BODY)
+    damaged[HALF] ^= 1
+    path.write_bytes(damaged)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "is not the expected file" in refusal(server.url)
+
+
+def test_parts_of_killed_downloads_go_once_nothing_is_added_to_them(server, path):
+    path.parent.mkdir()
+    old, new, other = (path.parent / name for name in (".w.bin.1.part", ".w.bin.2.part", ".v.bin.3.part"))
+    for part in (old, new, other):
+        part.write_bytes(b"part")
+    for part in (old, other):
+        os.utime(part, (time.time() - 4000,) * 2)
+    fetch(server.url, digest=DIGEST)
+    assert {p.name for p in path.parent.iterdir()} == {"w.bin", new.name, other.name}
+
+
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_http_errors(server, path, status):
     server.status = status

@@ -14,7 +14,7 @@ import safetensors.numpy
 from nstjax import files
 from nstjax import images as library_images
 from nstjax.errors import UserError
-from nstjax.networks import formats, pretrained, torch_file, vgg
+from nstjax.networks import formats, known, pretrained, torch_file, vgg
 from nstjax.networks.normalise import mean_activations, normalise
 
 TINY = vgg.random_params(0, vgg.TINY_WIDTHS)
@@ -128,7 +128,9 @@ def test_names_that_do_not_exist(tmp_path):
     with pytest.raises(UserError, match=r"weights 'some/where\.h5': no such file"):
         pretrained.load("some/where.h5")
     (tmp_path / "weights.npz").write_bytes(b"123")
-    with pytest.raises(UserError, match=r"must end in one of \.h5, \.pth, \.safetensors"):
+    with pytest.raises(
+        UserError, match=r"must end in one of \.h5, \.hdf5, \.pth, \.pt, \.tar, \.safetensors"
+    ):
         pretrained.load(str(tmp_path / "weights.npz"))
     for name in ("text.h5", "text.pth", "text.safetensors"):
         (tmp_path / name).write_text("<!DOCTYPE html>")
@@ -157,7 +159,10 @@ def mirror(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/{name}"
-        published = {**pretrained.PUBLISHED, "vgg19": pretrained._Published(url, digest)}
+        published = {
+            **pretrained.PUBLISHED,
+            "vgg19": dataclasses.replace(known.KERAS, url=url, digest=digest),
+        }
         monkeypatch.setattr(pretrained, "PUBLISHED", published)
         yield url, requests
         server.shutdown()
@@ -180,7 +185,9 @@ def test_a_mirror_is_verified_like_the_original(mirror, monkeypatch):
 
 def test_the_known_hashes_are_those_of_the_published_files():
     assert pretrained.PUBLISHED["vgg19"].digest == "md5:253f8cb515780f3b799900260a226db6"
-    assert pretrained.PUBLISHED["vgg19-torchvision"].digest == "sha256:dcbb9e9d"
+    assert pretrained.PUBLISHED["vgg19-torchvision"].digest == (
+        "sha256:dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
+    )
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,7 @@ def test_textures_start_from_noise_that_the_seed_decides(place, tmp_path):
         ({"style_weights": (1.0, 2.0)}, "style_weights has 2 numbers for 1 style pictures"),
         ({"style_weights": (0.0,)}, "style_weights must add up to more than 0"),
         ({"style_weights": (-1.0,)}, "style_weights must be at least 0"),
+        ({"preprocessing": "cafe"}, "preprocessing 'cafe' is unknown; did you mean 'caffe'"),
         ({"weights": "mni"}, "weights 'mni': .*; did you mean 'mini'"),
         ({"mask_mode": "aera"}, "mask_mode 'aera' is unknown; did you mean 'area'"),
         (

@@ -1,5 +1,6 @@
 """A file server on this machine, as good or as bad as a test wants it."""
 
+import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +22,10 @@ class Handler(BaseHTTPRequestHandler):
         if paused < stop:
             server.gate.wait(10)
             self.wfile.write(server.body[paused:stop])
+        with contextlib.suppress(OSError):
+            while server.endless:
+                self.wfile.write(bytes(1 << 16))
+                server.sent += 1 << 16
 
     def log_message(self, *args):
         pass
@@ -34,7 +39,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, body):
         super().__init__(("127.0.0.1", 0), Handler)
         self.body, self.status, self.content_type = body, 200, "application/octet-stream"
-        self.tells_length = True
+        self.tells_length, self.endless, self.sent = True, False, 0
         self.pause_after = self.requests = 0
         self.drops, self.gate = [], threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/weights/w.bin"
