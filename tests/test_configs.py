@@ -275,6 +275,17 @@ def test_a_run_uses_what_its_config_says():
     assert vgg.reachable_taps(loaded.network.params)[-1] == "relu5_1"
 
 
+@pytest.mark.parametrize("name", ["demo", "strotss", "lapstyle"])
+def test_a_plain_dict_is_a_config_and_so_is_what_a_run_has_left(name):
+    loaded = runs.load(config(name, "size=32" if name == "strotss" else None))
+    left = json.loads(json.dumps(loaded.config))
+    for plain in (left, config(name, "size=32" if name == "strotss" else None).to_dict()):
+        again = runs.load(plain)
+        assert json.loads(json.dumps(again.config)) == left and again.inputs == loaded.inputs
+    with pytest.raises(UserError, match="the config must be a ConfigDict or a dict; got list"):
+        runs.load([])
+
+
 def test_copies_of_a_style_are_further_styles():
     c = config("demo", "smoke").copy_and_resolve_references()
     c.unlock()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nstjax import files, images
 from nstjax.errors import NotFiniteError, UserError, check_choice, notify
-from nstjax.runs import image, transfer
+from nstjax.runs import image, transfer, validate
 from nstjax.runs.base import Run
 from nstjax.runs.folder import RunFolder
 
@@ -15,12 +15,13 @@ def load(config, cache=None) -> Run:
     """The `Run` of a config, read and checked.
 
     Args:
-      config: a ConfigDict whose key `method` is "optimize" or "transfer".
+      config: a ConfigDict, or a dict such as config.json holds; its `method` is "optimize" or "transfer".
       cache: a `Cache` of runs that may share pictures and networks.
 
     Raises:
       UserError: naming the key, the value expected and the nearest valid name.
     """
+    config = validate.as_config(config)
     if "method" not in config:
         raise UserError("the config has no key 'method'; expected that of an image, such as configs/demo.py")
     check_choice("method", config.method, LOADERS)
@@ -31,7 +32,7 @@ def run(config, workdir, command="", *, restart=False) -> dict[str, Path]:
     """Runs a config into a run folder, or goes on with it, or finds it finished.
 
     Args:
-      config: a ConfigDict, as those in configs/ return it.
+      config: a ConfigDict, as those in configs/ return it, or a dict such as config.json holds.
       workdir: path of the run folder.
       command: the command line, for provenance.
       restart: whether to replace a run that is in the folder.

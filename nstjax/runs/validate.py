@@ -1,11 +1,27 @@
 """Checks of a config's values."""
 
 import math
+from collections.abc import Mapping
+
+from ml_collections import ConfigDict
 
 from nstjax.errors import UserError, check_at_least, check_choice, nearest
 from nstjax.networks.vgg import PADDINGS, POOLINGS, PREPROCESSINGS
 
 LARGEST_SEED = 2**32 - 1
+
+
+def as_config(config):
+    """The config as a ConfigDict, of which a plain dict is made.
+
+    Raises:
+      UserError: for anything else.
+    """
+    if isinstance(config, ConfigDict):
+        return config
+    if isinstance(config, Mapping):
+        return ConfigDict(config)
+    raise UserError(f"the config must be a ConfigDict or a dict; got {type(config).__name__}")
 
 
 def needs_keys(config, needed, example):
