@@ -1,39 +1,230 @@
-"""Label pictures: a region for each of nine colours."""
+"""Label pictures: a region for each label, as people paint, select or export them."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import ndimage
 
-# The labels of luanfujun/deep-photo-styletransfer, and the tolerance of each channel.
+from nstjax.errors import UserError
+from nstjax.images import decode
+from nstjax.images.picture import Picture, to_srgb
+
+# The labels of luanfujun/deep-photo-styletransfer, in sRGB.
 LABELS = {
-    "black": (0.0, 0.0, 0.0),
-    "blue": (0.0, 0.0, 1.0),
-    "green": (0.0, 1.0, 0.0),
-    "grey": (0.5, 0.5, 0.5),
-    "light blue": (0.0, 1.0, 1.0),
-    "purple": (1.0, 0.0, 1.0),
-    "red": (1.0, 0.0, 0.0),
-    "white": (1.0, 1.0, 1.0),
-    "yellow": (1.0, 1.0, 0.0),
+    "black": (0, 0, 0),
+    "blue": (0, 0, 255),
+    "green": (0, 255, 0),
+    "grey": (128, 128, 128),
+    "light blue": (0, 255, 255),
+    "purple": (255, 0, 255),
+    "red": (255, 0, 0),
+    "white": (255, 255, 255),
+    "yellow": (255, 255, 0),
 }
-TOLERANCE = 0.1
+# The distance in any channel, of 255, from which a pixel is of no label: as in the program of those labels.
+TOLERANCE = 25
+# The spread of a channel, of 255, under which 3 x 3 pixels are of one colour, and no smooth edge.
+_FLAT = 12
+# The side in pixels of a square near one label that is a region in any colours: more than edges are wide.
+_NOISY_SIDE = 9
 # A smaller share of a picture is an artefact of edges, not a region.
 LEAST_AREA = 1e-3
+_SMALL_AREA = 0.01
+_FEW_UNLABELLED, _MANY_UNLABELLED = 0.02, 1 / 3
+_LARGEST_INDEX = 63  # of a grey picture that holds numbers of labels, and not tones
+_LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 
 
-def label_masks(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """The regions of a label picture.
+@dataclasses.dataclass(frozen=True)
+class LabelPicture(Picture):
+    """A label picture.
 
-    A pixel further than `TOLERANCE` in any channel from every label, such as one between two regions,
-    belongs to no region.
+    Attributes:
+      masks: {label: [H, W] float32 of 0 and 1}; together they cover the picture.
+    """
+
+    masks: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class _Source:
+    """A label picture as decoded: colours [H, W, 3], which are opaque [H, W] or None, numbers or None."""
+
+    name: str
+    sha256: str
+    notes: list[str]
+    colours: np.ndarray
+    opaque: np.ndarray | None
+    numbers: np.ndarray | None
+    has_palette: bool
+
+
+def load_labels(names: Sequence[str]) -> tuple[LabelPicture, ...]:
+    """Reads label pictures whose regions are to be paired, all in the same way where that is possible.
+
+    - Colours: every pixel is of the nearest of `LABELS`. What is too thin for 3 x 3 pixels of one colour,
+      such as the smooth edge between two regions, and labels under `LEAST_AREA` go to what is nearest.
+    - Numbers: a palette whose colours are not `LABELS`, and a grey picture of 0, 1, 2 ... up to 63. Labels
+      are the numbers as they are; only those under `LEAST_AREA` go to what is nearest.
+    - Transparency: transparent pixels are a region of their own, white, or black where white is painted.
 
     Args:
-      pixels: [H, W, 3] uint8.
+      names: paths, or `example:NAME`s.
 
     Returns:
-      {label: mask [H, W] float32 of 0 and 1} for the labels that cover at least `LEAST_AREA`.
+      A `LabelPicture` each; the shares of its regions are among its notes.
+
+    Raises:
+      UserError: as `load_picture`, and for a picture with over a third of its pixels near no label.
     """
-    picture, masks = pixels.astype(np.float32) / 255, {}
-    for label, colour in LABELS.items():
-        mask = (np.abs(picture - np.asarray(colour, np.float32)) <= TOLERANCE).all(-1)
-        if np.mean(mask) >= LEAST_AREA:
-            masks[label] = mask.astype(np.float32)
-    return masks
+    sources = [_read(name) for name in names]
+    _fill_transparent(sources)
+    numbered = any(_must_be_numbers(source) for source in sources)
+    return tuple(_label_picture(source, numbered) for source in sources)
+
+
+def _read(name):
+    data, notes = decode.read(name), []
+    image = decode.decode(name, data, notes)
+    opaque = None
+    numbers = _numbers(image)
+    has_palette = image.mode == "P"
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+        opaque = None if alpha.min() == alpha.max() > 0 else alpha > alpha.max() / 2
+        image = image.convert("RGB")
+    colours = to_srgb(name, image, notes)
+    return _Source(name, hashlib.sha256(data).hexdigest(), notes, colours, opaque, numbers, has_palette)
+
+
+def _numbers(image):
+    """[H, W] the palette's indices or the integers of a grey picture, where they can be labels, or None."""
+    if image.mode == "P":
+        numbers = np.asarray(image)
+        return numbers if len(np.unique(numbers)) <= _LARGEST_INDEX + 1 else None
+    if image.format in _LOSSY or image.has_transparency_data:
+        return None
+    values = np.asarray(image.convert("RGB") if image.mode in ("RGBA", "LA") else image)
+    if values.ndim == 3 and (values == values[..., :1]).all():
+        values = values[..., 0]
+    if values.ndim != 2 or not 0 <= values.min() <= values.max() <= _LARGEST_INDEX:
+        return None
+    return values.astype(np.uint8) if (values == np.rint(values)).all() else None
+
+
+def _fill_transparent(sources):
+    """Gives transparent pixels of all the colour of one label that is not painted in any of them."""
+    seen = [s for s in sources if s.opaque is not None]
+    painted = set()
+    for source in seen:
+        counts = np.bincount(_nearest(source.colours)[0][source.opaque], minlength=len(LABELS))
+        painted |= {label for label, n in zip(LABELS, counts, strict=True) if n > LEAST_AREA * counts.sum()}
+    free = next((label for label in ("white", "black", *LABELS) if label not in painted), "white")
+    for source in seen:
+        source.colours = np.where(source.opaque[..., None], source.colours, np.uint8(LABELS[free]))
+        source.notes.append(f"transparent parts are the region {free!r}")
+
+
+def _must_be_numbers(source):
+    """Whether a picture can be read as numbers, and its colours are not those of labels."""
+    if source.numbers is None:
+        return False
+    if not source.has_palette:
+        return source.numbers.max() > 0
+    _, far = _nearest(source.colours)
+    return np.mean(far & _windows(source.numbers)) >= LEAST_AREA
+
+
+def _label_picture(source, numbered):
+    if numbered and source.numbers is not None:
+        labels = [str(number) for number in range(256)]
+        numbers = _given_away(source.numbers, *np.ones((2, *source.numbers.shape), bool))
+    else:
+        labels, (numbers, far) = [*LABELS], _nearest(source.colours)
+        _check_unlabelled(source, far)
+        numbers = _given_away(numbers, *_inside_and_beside(source.colours, numbers, far))
+    shares = np.bincount(numbers.ravel()) / numbers.size
+    found = {labels[i]: shares[i] for i in np.flatnonzero(shares)}
+    source.notes.append(f"regions: {', '.join(f'{label} {_percent(s)}' for label, s in found.items())}")
+    source.notes += [
+        f"region {label!r} is only {_percent(share)} of it"
+        for label, share in found.items()
+        if share < _SMALL_AREA
+    ]
+    masks = {labels[i]: (numbers == i).astype(np.float32) for i in np.flatnonzero(shares)}
+    return LabelPicture(source.name, source.colours, source.sha256, tuple(source.notes), masks)
+
+
+def _nearest(colours):
+    """([H, W] index of the nearest of `LABELS`, [H, W] whether it is further than `TOLERANCE`)."""
+    best = np.full(colours.shape[:2], np.inf, np.float32)
+    nearest, far = np.zeros(colours.shape[:2], np.uint8), np.ones(colours.shape[:2], bool)
+    for i, colour in enumerate(LABELS.values()):
+        gaps = np.abs(colours.astype(np.int16) - np.int16(colour)).astype(np.float32)
+        distance = np.square(gaps).sum(-1)
+        closer = distance < best
+        best, nearest = np.where(closer, distance, best), np.where(closer, np.uint8(i), nearest)
+        far &= gaps.max(-1) > TOLERANCE
+    return nearest, far
+
+
+def _check_unlabelled(source, far):
+    """Notes the share of pixels of no label; raises UserError where they are many."""
+    share = np.mean(far)
+    if share <= _FEW_UNLABELLED:
+        return
+    colours, counts = np.unique(source.colours[far], axis=0, return_counts=True)
+    often = tuple(colours[counts.argmax()].tolist())
+    if share > _MANY_UNLABELLED:
+        raise UserError(
+            f"{source.name}: {_percent(share)} of its pixels are near none of the label colours "
+            f"{', '.join(LABELS)}, most often {often}; paint it in those, or save label numbers as a palette "
+            "or grey PNG"
+        )
+    source.notes.append(
+        f"{_percent(share)} of its pixels are near no label colour, most often {often}, and go to the nearest"
+    )
+
+
+def _windows(numbers, side=3):
+    """[H, W] whether the side x side pixels around each are of one label."""
+    return ndimage.maximum_filter(numbers, side) == ndimage.minimum_filter(numbers, side)
+
+
+def _inside_and_beside(colours, nearest, far):
+    """[H, W] whether a pixel is inside a region, and whether it is no smooth edge between two.
+
+    Inside are 3 x 3 pixels of one colour, and more near one label. The pixels of a smooth edge have darker
+    and brighter ones around them.
+    """
+    most, least = (f(colours, (3, 3, 1)) for f in (ndimage.maximum_filter, ndimage.minimum_filter))
+    flat = (most - least <= _FLAT).all(-1)
+    noisy = _windows(np.where(far, np.uint8(255), nearest), _NOISY_SIDE) & ~far
+    between = ((colours - least > _FLAT) & (most - colours > _FLAT)).any(-1)
+    return flat & _windows(nearest) | noisy, ~between
+
+
+def _given_away(numbers, inside, joining):
+    """Numbers [H, W] with what is thin, or of a small label, given to the nearest of the rest.
+
+    Args:
+      numbers: [H, W] of labels.
+      inside: [H, W] whether the pixel is inside a region.
+      joining: [H, W] whether the pixel belongs to the region that it touches, if that is of its label.
+    """
+    kept, around = np.zeros(numbers.shape, bool), np.ones((3, 3))
+    for number in np.unique(numbers[inside]):
+        own = numbers == number
+        region = ndimage.binary_propagation(inside & own, around, own & joining)
+        if np.mean(region) >= LEAST_AREA:
+            kept |= ndimage.binary_dilation(region, around, mask=own)
+    if not kept.any() or kept.all():
+        return numbers
+    return numbers[tuple(ndimage.distance_transform_edt(~kept, return_distances=False, return_indices=True))]
+
+
+def _percent(share):
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"

@@ -121,7 +121,7 @@ def load(config, cache=None) -> TransferRun:
     given = regions.given(config)
     if len(given) == 1:
         raise UserError(f"{given[0]} is given alone: give both content_mask and style_mask")
-    labels = regions.read(config, content, styles) if given else None
+    labels = regions.read(config, content, styles, cache) if given else None
     name, numbers, decoders = config.weights, tuple(sorted(set(config.levels))), config.decoders
     network = cache(
         ("levels", name, numbers, decoders), lambda: levels.load(name, numbers, decoders=decoders)

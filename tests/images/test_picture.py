@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from nstjax import files, images
 from nstjax.errors import UserError
-from nstjax.images.picture import MAX_BYTES
+from nstjax.images.decode import MAX_BYTES
 
 # Smooth in both directions and different in every corner and channel.
 ROWS, COLUMNS = np.mgrid[0:12, 0:16]
