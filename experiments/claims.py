@@ -24,6 +24,7 @@ from ml_collections import config_flags
 from experiments import command
 from nstjax import files, images, transforms, universal
 from nstjax.ops.moments import covariance_matrix, raw_moments
+from nstjax.runs.pictures import read_aloud
 from nstjax.universal import levels
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "For weights, decoders, levels, size and alpha.")
@@ -56,7 +57,7 @@ def main(_):
 
 
 def _read(name):
-    return images.resize_to_cover(images.load_picture(name).pixels, _CONFIG.value.size, _CONFIG.value.size)
+    return images.resize_to_cover(read_aloud(name).pixels, _CONFIG.value.size, _CONFIG.value.size)
 
 
 def _pair(down, content, style):

@@ -19,6 +19,7 @@ from experiments import command
 from nstjax import files, images, networks, presets
 from nstjax.networks import pretrained
 from nstjax.networks.decoder import LEVELS, Decoder
+from nstjax.runs.pictures import read_aloud
 from nstjax.training import distillation, fidelity, mini, recipe
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
@@ -93,7 +94,7 @@ def _psnr(loaded, decoders, pictures):
 
 
 def _square(name):
-    return images.resize_to_cover(images.load_picture(str(name)).pixels, SIZE, SIZE)
+    return images.resize_to_cover(read_aloud(name).pixels, SIZE, SIZE)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from experiments import command
 from nstjax import files, images, networks, runs
 from nstjax.networks import vgg
 from nstjax.runs import stage, terms
+from nstjax.runs.pictures import read_aloud
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment; its weights are measured.")
 _REFERENCE = flags.DEFINE_string("reference", "vgg19", "The weight set to compare with.")
@@ -57,7 +58,8 @@ def _features(measured, reference, taps):
         return {tap: jnp.sqrt(jnp.mean(jnp.square(x[tap] - y[tap])) / jnp.mean(y[tap] ** 2)) for tap in taps}
 
     params = [encoder.params for encoder in encoders]
-    found = [gaps(params, images.load(name, size=256)) for name in _PICTURES.value]
+    pictures = [read_aloud(name).pixels for name in _PICTURES.value]
+    found = [gaps(params, images.resize(x, *images.fit_size(*x.shape[:2], 256))) for x in pictures]
     return {tap: float(np.mean([gap[tap] for gap in found])) for tap in taps}
 
 

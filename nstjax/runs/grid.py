@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import re
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,9 +59,11 @@ def run(config, contents, styles, workdir, command=""):
     folders = _labels("styles", [pictures.names(style)[0] for style in configs])
     loaded = {style: transfer.load(each, cache) for style, each in configs.items()}
     first = next(iter(loaded.values()))
-    for note in dict.fromkeys(note for each in loaded.values() for note in each.notes):
+    of_styles = (dataclasses.replace(each, content=None) for each in loaded.values())
+    notes = list(dict.fromkeys(note for each in of_styles for note in each.notes))
+    for note in notes:
         notify(f"note: {note}")
-    inputs = first.provenance(command)
+    inputs = first.provenance(command) | {"notes": notes}
     inputs["inputs"]["pictures"] = {
         name: {"name": p.name, "sha256": p.sha256}
         for name, each in zip(folders, loaded.values(), strict=True)
@@ -86,7 +89,7 @@ def run(config, contents, styles, workdir, command=""):
 
 def _run(jobs, loaded):
     """Makes the pictures that are not there; returns why some could not be made."""
-    failed, regions = [], {}
+    failed, regions, said = [], {}, set()
     with concurrent.futures.ThreadPoolExecutor(2) as pool, tqdm.tqdm(jobs, disable=None) as bar:
         reading, writing = pool.submit(_read, jobs[0]), None
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
@@ -95,6 +98,7 @@ def _run(jobs, loaded):
             styled = loaded[job.style]
             try:
                 picture = read.result()
+                _say_notes(picture, said)
                 label = _label(styled, picture)
                 if not _there(job.path, label):
                     if job.style not in regions:
@@ -116,6 +120,14 @@ def _run(jobs, loaded):
 
 def _read(job):
     return images.load_picture(job.content)
+
+
+def _say_notes(picture, said):
+    """Says the notes of a picture above the progress bar, the first time that it is read."""
+    if picture.name not in said:
+        said.add(picture.name)
+        with tqdm.tqdm.external_write_mode(file=sys.stderr):
+            pictures.say_notes(picture)
 
 
 def _write(path, image, label):

@@ -13,6 +13,7 @@ from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.decoder import LEVELS
 from nstjax.runs import provenance, validate
 from nstjax.runs.folder import RunFolder
+from nstjax.runs.pictures import read_aloud
 from nstjax.training import data, loop, reconstruction
 
 DECODERS = {f"decoder{level}": level for level in LEVELS}
@@ -76,13 +77,14 @@ def load(config: Any, workdir: str | Path, teachers: Sequence[str], command: str
     skipped = {*config.held_out, *config.left_out}
     names = [str(path) for path in found if path.stem not in skipped]
     names += [f"example:{name}" for name in images.example_names()]
-    pictures = [images.load_picture(name) for name in names]
+    pictures = [read_aloud(name) for name in names]
+    notes = [f"{p.name}: {note}" for p in pictures for note in p.notes]
     inputs = {
         "pictures": {Path(p.name).name: p.sha256 for p in pictures},
         "teachers": teachers,
         "seed": config.seed,
     }
-    described = provenance.describe(inputs, command)
+    described = provenance.describe(inputs, command, notes)
     return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)
 
 

@@ -1,6 +1,7 @@
 """Many contents in many styles: what is left, in which order, and what is made once."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,20 @@ def test_a_content_that_cannot_be_read_does_not_stop_the_others(place):
         "frame2.png",
     ]
     assert (place / "out" / "sheet.jpg").exists()
+
+
+def test_every_picture_says_its_notes_where_it_is_read(place, capfd):
+    for name in ("frames/frame2.png", "frames/frame10.png", "cold.png"):
+        with Image.open(place / name) as opaque:
+            opaque.putalpha(Image.new("L", opaque.size, 200))
+            opaque.save(place / name)
+    styles = [str(place / "warm.png"), str(place / "cold.png")]
+    grid.run(config(), [str(place / "frames")], styles, place / "out")
+    said = [line for line in capfd.readouterr().err.splitlines() if "laid over white" in line]
+    noted = ("cold.png", "frames/frame2.png", "frames/frame10.png")
+    assert said == [f"note: {place / name}: transparent parts laid over white" for name in noted]
+    left = json.loads((place / "out" / "provenance.json").read_text())
+    assert left["notes"] == [said[0].removeprefix("note: ")]
 
 
 def test_mistakes_are_a_line_and_leave_nothing(place):
