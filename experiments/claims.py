@@ -12,7 +12,6 @@ order.
 
 import functools
 import itertools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +33,7 @@ _PICTURES = [
 _PAINTINGS = [f"example:{name}" for name in images.example_names() if name not in images.PHOTOGRAPHS]
 _CONTENTS = flags.DEFINE_list("contents", _PICTURES, "Content pictures.")
 _STYLES = flags.DEFINE_list("styles", _PAINTINGS, "Style pictures.")
-_OUT = flags.DEFINE_string("out", None, "The folder to write to.")
+_OUT = command.define_path("out", "The folder to write to.")
 # Made once: programs are compiled for a transform.
 TRANSFORMS = {"wct": transforms.wct(), "adain": transforms.adain(), "mean_shift": transforms.mean_shift()}
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -45,14 +44,12 @@ def main(_):
     numbers = sorted(config.levels, reverse=True)
     loaded = levels.load(config.weights, tuple(sorted(numbers)), decoders=config.decoders).levels
     pairs = list(itertools.product(*(map(_read, names) for names in (_CONTENTS.value, _STYLES.value))))
+    files.make_folder(_OUT.value)
     found = [
         _pair([loaded[n] for n in numbers], *pair) for pair in tqdm.tqdm(pairs, disable=None, unit="pair")
     ]
     result = {"weights": config.weights, "size": config.size, "pairs": len(pairs)} | _summary(found)
-    out = Path(_OUT.value)
-    with files.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    files.write_json(out / "claims.json", result)
+    files.write_json(_OUT.value / "claims.json", result)
     return _table(result)
 
 

@@ -9,7 +9,6 @@ through random weights; and the PSNR of pictures that are encoded and decoded.
 
 import functools
 import os
-from pathlib import Path
 
 import jax
 from absl import flags
@@ -34,7 +33,7 @@ _STEPS = flags.DEFINE_integer("steps", 200, "Steps of Adam in the optimisations.
 _MEASURES = flags.DEFINE_multi_enum(
     "measure", ["correlation", "gram", "psnr"], ["correlation", "gram", "psnr"], "Measures to take."
 )
-_OUT = flags.DEFINE_string("out", None, "Folder for fidelity.json and fidelity.md.")
+_OUT = command.define_path("out", "Folder for fidelity.json and fidelity.md.")
 SIZE = 256
 TAPS = distillation.SHALLOW + distillation.DEEP
 # Of the Gram losses: blocks 1 to 3 alone, and the five taps of most objectives.
@@ -48,6 +47,7 @@ def main(_):
     held_out = [_square(path) for path in paths if path.stem in config.held_out]
     skipped = {*config.held_out, *config.left_out}
     trained_on = [_square(path) for path in paths if path.stem not in skipped]
+    files.make_folder(_OUT.value)
     measured, real = pretrained.load(_WEIGHTS.value), pretrained.load(config.teacher)
     slim, full = pretrained.load("random-slim"), pretrained.load("random")
     result = {"weights": measured.label, "sha256": measured.sha256, "photographs": len(held_out)}
@@ -63,9 +63,8 @@ def main(_):
         ]
     if "psnr" in _MEASURES.value:
         result["psnr"] = _psnr(measured, pretrained.load_decoders(_DECODERS.value), held_out)
-    Path(_OUT.value).mkdir(parents=True, exist_ok=True)
-    files.write_json(Path(_OUT.value) / "fidelity.json", result)
-    files.write_atomic(Path(_OUT.value) / "fidelity.md", fidelity.markdown(result))
+    files.write_json(_OUT.value / "fidelity.json", result)
+    files.write_atomic(_OUT.value / "fidelity.md", fidelity.markdown(result))
     return fidelity.markdown(result)
 
 

@@ -5,7 +5,6 @@ python -m experiments.losses_sheet --config=configs/one_loss.py --config.content
 """
 
 import json
-from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
@@ -16,13 +15,13 @@ from nstjax import files, losses, runs
 from nstjax.images import sheet
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/one_loss.py, whose loss is replaced.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run folders and of losses.jpg.")
+_WORKDIR = command.define_path("workdir", "The folder of the run folders and of losses.jpg.")
 _LOSSES = flags.DEFINE_list("losses", [n for n in losses.__all__ if n != "Loss"], "Which, in order.")
 _COLUMNS = flags.DEFINE_integer("columns", 6, "Pictures in a row of the sheet.", lower_bound=1)
 
 
 def main(argv):
-    workdir, pictures = Path(_WORKDIR.value), []
+    workdir, pictures = _WORKDIR.value, []
     for name in _LOSSES.value:
         config = command.with_argument(argv, f"loss={name}", _CONFIG.value)
         outputs = runs.run(config, workdir / name, command=command.line())

@@ -4,14 +4,13 @@ python -m experiments.stylize --config=configs/gatys2016.py --config.content=pho
     --config.style=painting.jpg --workdir=runs/mine
 """
 
-from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
 from nstjax import runs
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make, or to go on with.")
+_WORKDIR = command.define_path("workdir", "The run folder to make, or to go on with.")
 
 
 def main(_):

@@ -8,8 +8,6 @@ Features: root mean square of the difference over that of the reference, mean ov
 term of each picture through the reference, as a share of its value in the picture of the reference.
 """
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,11 +25,11 @@ _REFERENCE = flags.DEFINE_string("reference", "vgg19", "The weight set to compar
 _PICTURES = flags.DEFINE_list(
     "pictures", [f"example:{name}" for name in images.example_names()], "For the features."
 )
-_OUT = flags.DEFINE_string("out", None, "The folder to write to.")
+_OUT = command.define_path("out", "The folder to write to.")
 
 
 def main(_):
-    out, config = Path(_OUT.value), _CONFIG.value.copy_and_resolve_references()
+    out, config = _OUT.value, _CONFIG.value.copy_and_resolve_references()
     sets = {name: networks.load(name) for name in (config.weights, _REFERENCE.value)}
     reached = min((vgg.reachable_taps(each.params) for each in sets.values()), key=len)
     result = {"features": _features(*sets.values(), [tap for tap in reached if tap.startswith("relu")])}

@@ -29,4 +29,4 @@ def save(path: str | Path, image: np.ndarray) -> None:
     Raises:
       UserError: where the file cannot be written.
     """
-    files.write_atomic(Path(path), encode_png(image))
+    files.write_atomic(files.user_path(path), encode_png(image))

@@ -68,7 +68,8 @@ def read(name: str) -> bytes:
     """
     if not name:
         raise UserError("the name of a picture is empty; expected a path or example:NAME")
-    return _example_bytes(name) if name.startswith("example:") else _file_bytes(name)
+    is_example = name.strip().startswith("example:")
+    return _example_bytes(name.strip()) if is_example else _file_bytes(name)
 
 
 def decode(name: str, data: bytes, notes: list[str]) -> Image.Image:
@@ -146,7 +147,10 @@ def _example_bytes(name):
 
 
 def _file_bytes(name):
-    path = Path(name).expanduser()
+    try:
+        path = files.user_path(name)
+    except UserError as error:
+        raise UserError(f"picture {error}") from None
     try:
         if path.exists() and not path.is_file():
             kind = "a directory" if path.is_dir() else "not a regular file"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageOps, PngImagePlugin
 
+from nstjax import files
 from nstjax.errors import UserError
 from nstjax.images import decode
 
@@ -193,10 +194,11 @@ def picture_files(folder: str | Path) -> list[Path]:
     Raises:
       UserError: for a folder that does not exist, or holds no picture.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"data {folder}: no such folder; expected one with pictures")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in decode.suffixes())
+    folder = files.user_path(folder)
+    with files.reading(folder):
+        if not folder.is_dir():
+            raise UserError(f"data {folder}: no such folder; expected one with pictures")
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in decode.suffixes())
     if not found:
         raise UserError(f"data {folder}: no picture in it; expected files {', '.join(decode.suffixes())}")
     return found

@@ -83,10 +83,11 @@ def load(name: str, *, seed: int = 0) -> formats.Weights:
             )
         known, digest = mirrored[file]
         return formats.read(download.fetch(name, digest=digest), known, complete=True)
-    path = Path(name).expanduser()
-    if path.is_file() and path.suffix in quantised.SUFFIXES:
+    path = files.user_path(name)
+    there = files.is_file(path)
+    if there and path.suffix in quantised.SUFFIXES:
         return quantised.load_file(path)
-    if path.is_file():
+    if there:
         return formats.read(path, path.name, complete=False)
     if path.suffix in formats.READERS or os.sep in name:
         raise UserError(f"weights {name!r}: no such file")
@@ -106,8 +107,8 @@ def load_decoders(name: str | Path) -> formats.Decoders:
         digest = SHIPPED_DECODERS[name]
         arrays, header = formats.parse_safetensors(name, _shipped(f"{name}_decoders.safetensors", digest))
     else:
-        path = Path(name).expanduser()
-        if not path.is_file():
+        path = files.user_path(name)
+        if not files.is_file(path):
             valid = nearest(name, SHIPPED_DECODERS)
             raise UserError(f"decoders {name!r}: no such file or weight set with decoders{valid}")
         with files.reading(path):

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import re
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -23,9 +22,9 @@ def hold(path):
     Raises:
       UserError: where it cannot be written, or another process holds it.
     """
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path} is a file; expected a folder, or the name for one")
     with files.writing(path):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; expected a folder, or the name for one")
         path.mkdir(parents=True, exist_ok=True)
         lock = open(path / ".lock", "a")  # noqa: SIM115
     try:
@@ -62,7 +61,7 @@ class RunFolder:
           UserError: where it cannot be written, another process holds it, or it belongs to a run with
             another config or other inputs.
         """
-        self.path = Path(path).expanduser().absolute()
+        self.path = files.user_path(path)
         if any("\ud800" <= c <= "\udfff" for c in str(self.path)):
             raise UserError(
                 f"{self.path}: the name is not text, as checkpoints need it; give another workdir"

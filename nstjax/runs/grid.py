@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import os
 import re
 import sys
 from pathlib import Path
@@ -70,7 +71,7 @@ def run(config, contents, styles, workdir, command=""):
         for p in each.styles
     }
     listed = {"contents": contents, "styles": [*configs]}
-    stems, workdir = _labels("contents", names), Path(workdir).expanduser().absolute()
+    stems, workdir = _labels("contents", names), files.user_path(workdir)
     jobs = [
         _Job(name, workdir / folder / f"{stem}.png", style)
         for folder, style in zip(folders, configs, strict=True)
@@ -151,7 +152,7 @@ def _label(run, content):
 
 def _names(contents):
     """The names of contents: as they are, or of the pictures in a folder, frame 2 before frame 10."""
-    if len(contents) == 1 and Path(contents[0]).expanduser().is_dir():
+    if len(contents) == 1 and os.path.isdir(os.path.expanduser(contents[0])):
 
         def order(path):
             parts = re.split(r"(\d+)", path.name)

@@ -1,6 +1,6 @@
 """The pictures that a config names."""
 
-from pathlib import Path
+import os
 
 from nstjax import images
 from nstjax.errors import UserError, notify
@@ -44,7 +44,9 @@ def read_styles(config, cache):
 
 def names(text):
     """The names in a text, separated by commas; a file whose own name has commas is one."""
-    return (text,) if Path(text).expanduser().is_file() else tuple(filter(None, text.split(",")))
+    if os.path.isfile(os.path.expanduser(text)):
+        return (text,)
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def blend_weights(config, styles):

@@ -45,7 +45,7 @@ def write(workdir: str | Path) -> dict[str, Path]:
     Raises:
       UserError: where it is no sweep's, or nothing of it is finished.
     """
-    workdir = Path(workdir).expanduser().absolute()
+    workdir = files.user_path(workdir)
     recorded = record.read(workdir)
     design = recorded.design
     points = results.collect(design, workdir)

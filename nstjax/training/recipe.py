@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from nstjax import images
+from nstjax import files, images
 from nstjax.errors import UserError
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.decoder import LEVELS
@@ -85,7 +85,7 @@ def load(config: Any, workdir: str | Path, teachers: Sequence[str], command: str
         "seed": config.seed,
     }
     described = provenance.describe(inputs, command, notes)
-    return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)
+    return Recipe(config, files.user_path(workdir), [p.pixels for p in pictures], described)
 
 
 def picture_files(config: Any) -> list[Path]:
@@ -94,7 +94,8 @@ def picture_files(config: Any) -> list[Path]:
     Raises:
       UserError: for a folder that does not exist, or holds no picture.
     """
-    return [path for folder in config.data.split(",") if folder for path in images.picture_files(folder)]
+    folders = filter(None, map(str.strip, config.data.split(",")))
+    return [path for folder in folders for path in images.picture_files(folder)]
 
 
 def check(config: Any, parts: Sequence[str]) -> None:

@@ -102,13 +102,15 @@ def load(name: str, numbers: Sequence[int] = LEVELS, *, decoders: str = "") -> L
     References:
       Wang et al. 2020, https://arxiv.org/abs/2003.08436
     """
-    path = Path(name).expanduser()
+    path = files.user_path(name)
     if decoders or name in pretrained.SHIPPED_DECODERS:
         return _of_a_weight_set(name, decoders or name, numbers)
-    if path.is_dir():
+    with files.reading(path):
+        is_folder = path.is_dir()
+    if is_folder:
         is_torch = (path / _VGG).exists() or any(path.glob("decoder_relu?_1.pth"))
         return (_pytorch_wct if is_torch else _published)(path, numbers)
-    if path.is_file():
+    if files.is_file(path):
         return _of_a_weight_set(name, str(path.with_name(f"{path.stem}_decoders.safetensors")), numbers)
     if name in pretrained.NAMES:
         valid = ", ".join(pretrained.SHIPPED_DECODERS)
