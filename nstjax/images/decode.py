@@ -31,6 +31,8 @@ _FORMATS = (
     *("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TGA"),
     *("TIFF", "WEBP"),
 )
+HEIC = (".heic", ".heif", ".hif")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _OPTIONAL = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
 
 
@@ -124,10 +126,14 @@ def _decode(data, notes):
 
 def _remedy(data):
     """A clause on what helps with a file of an unknown format."""
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
-        return "; it is HEIC: save it as JPEG or PNG, such as by `heif-convert a.heic a.jpg` or `sips`"
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
-        return "; it is AVIF, which needs a newer Pillow: pip install -U pillow"
+    brands = data[8:64] if data[4:8] == b"ftyp" else b""
+    if b"avif" in brands or b"avis" in brands:
+        return "; it is AVIF, which needs Pillow 11.3 or later: pip install -U pillow"
+    if brands[:4] in _HEIC_BRANDS:
+        return (
+            "; it is HEIC: save it as JPEG or PNG first, by `heif-convert a.heic a.jpg` on Linux or `sips -s "
+            "format jpeg a.heic --out a.jpg` on a Mac"
+        )
     return f"; expected {', '.join(formats())}"
 
 

@@ -189,7 +189,10 @@ def _apply_profile(image, profile, notes):
 
 
 def picture_files(folder: str | Path) -> list[Path]:
-    """Paths of the pictures in a folder, sorted by name.
+    """Paths of the pictures in a folder, sorted by name; hidden files are skipped.
+
+    A picture is what has one of `decode.suffixes`, or that of HEIC: one that cannot be read is refused where
+    it is read, and not left out.
 
     Raises:
       UserError: for a folder that does not exist, or holds no picture.
@@ -198,7 +201,8 @@ def picture_files(folder: str | Path) -> list[Path]:
     with files.reading(folder):
         if not folder.is_dir():
             raise UserError(f"data {folder}: no such folder; expected one with pictures")
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in decode.suffixes())
+        there = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    found = sorted(path for path in there if path.suffix.lower() in (*decode.suffixes(), *decode.HEIC))
     if not found:
-        raise UserError(f"data {folder}: no picture in it; expected files {', '.join(decode.suffixes())}")
+        raise UserError(f"data {folder}: no picture in it; expected {', '.join(decode.formats())}")
     return found

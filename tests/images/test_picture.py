@@ -244,6 +244,29 @@ def test_what_is_no_picture_is_refused(tmp_path, content):
     assert re.search("not a picture in a known format|cannot be decoded", refusal(tmp_path / "a.png"))
 
 
+def test_a_heic_picture_is_refused_with_what_helps(tmp_path):
+    for brand in (b"heic", b"heix", b"mif1"):
+        (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(400))
+        line = refusal(tmp_path / "a.jpg")
+        assert "it is HEIC: save it as JPEG or PNG first, by `heif-convert a.heic a.jpg`" in line
+
+
+def test_a_folder_is_its_pictures_in_the_formats_that_can_be_read(tmp_path):
+    endings = {"avif": "AVIF", "webp": "WEBP", "jpg": "JPEG", "JPEG": "JPEG", "jfif": "JPEG", "png": "PNG"}
+    endings |= {"bmp": "BMP", "tif": "TIFF", "TIFF": "TIFF", "gif": "GIF", "ppm": "PPM", "jp2": "JPEG2000"}
+    for ending, kind in endings.items():
+        save(tmp_path / f"a.{ending}", RGB, format=kind)
+    for name in ("._a.png", ".hidden.png", ".DS_Store", "notes.txt", "a.eps", "a.svg", "a.mp4", "a.npy"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7 Mac OS X")
+    found = images.picture_files(tmp_path)
+    assert [path.name for path in found] == sorted(f"a.{ending}" for ending in endings)
+    for path in found:
+        assert load(path).pixels.shape == RGB.shape
+    # One that cannot be read is refused where it is read, and not left out without a word.
+    (tmp_path / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    assert images.picture_files(tmp_path)[-1].name == "b.HEIC"
+
+
 @pytest.mark.parametrize("size", [(13_000, 13_000), (30_000, 30_000), (2**31 - 1, 2**31 - 1)])
 def test_a_huge_header_is_refused_before_it_is_decoded(tmp_path, size):
     png(tmp_path / "a.png", GREY, 8, 0, size=size)

@@ -37,8 +37,9 @@ def paint(path, seed, shape=(24, 32)):
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder of three frames, and two styles."""
+    """A folder of three frames, with what a Mac leaves beside them, and two styles."""
     (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "._frame1.png").write_bytes(b"Mac OS X")
     for number in (10, 2, 1):
         paint(tmp_path / "frames" / f"frame{number}.png", number)
     paint(tmp_path / "warm.png", 50)
