@@ -8,7 +8,6 @@ import re
 
 from absl import flags
 from ml_collections import config_flags
-from PIL import Image
 
 from experiments import command
 from nstjax import files, images, runs
@@ -28,7 +27,7 @@ def main(_):
         config.style = style
         name = re.sub(r"\W+", "_", style.removeprefix("example:"))
         outputs = runs.run(config, workdir / f"{i:02d}_{name}", command=command.line())
-        pictures.append(("", Image.open(outputs["picture"]).convert("RGB")))
+        pictures.append(("", images.open_png(outputs["picture"]).convert("RGB")))
     made = sheet.flow(pictures, _COLUMNS.value)
     files.write_atomic(workdir / "gallery.jpg", sheet.encode(made, "JPEG", quality=90))
     return f"sheet: {workdir / 'gallery.jpg'}"

@@ -8,10 +8,9 @@ import json
 
 from absl import flags
 from ml_collections import config_flags
-from PIL import Image
 
 from experiments import command
-from nstjax import files, losses, runs
+from nstjax import files, images, losses, runs
 from nstjax.images import sheet
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/one_loss.py, whose loss is replaced.")
@@ -25,7 +24,7 @@ def main(argv):
     for name in _LOSSES.value:
         config = command.with_argument(argv, f"loss={name}", _CONFIG.value)
         outputs = runs.run(config, workdir / name, command=command.line())
-        pictures.append((name, Image.open(outputs["picture"]).convert("RGB")))
+        pictures.append((name, images.open_png(outputs["picture"]).convert("RGB")))
         first, *_, last = (workdir / name / "metrics.jsonl").read_text().splitlines()
         start, end = (json.loads(line)["total"] for line in (first, last))
         print(f"{name:24s} total {start:.4g} -> {end:.4g}", flush=True)

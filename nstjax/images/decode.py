@@ -33,6 +33,7 @@ _FORMATS = (
 )
 HEIC = (".heic", ".heif", ".hif")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _OPTIONAL = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
 
 
@@ -112,7 +113,9 @@ def _decode(data, notes):
     image = Image.open(io.BytesIO(data), formats=formats())
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
-    image.verify()  # Looks at the checksums of a PNG, and spoils the object.
+    image.verify()  # Looks at the checksums of a PNG but for the last, and spoils the object.
+    if image.format == "PNG" and _PNG_END not in data:
+        raise OSError("its end is damaged")
     image = Image.open(io.BytesIO(data), formats=formats())
     if ";16" in str(image.tile):
         notes.append("reduced from 16 to 8 bits a channel")

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import tqdm
-from PIL import Image
 
 from nstjax import files, images
 from nstjax.errors import FailedError, UserError, notify
@@ -141,7 +140,7 @@ def _there(path, label):
     """Whether a picture is there and was made of the same files."""
     if not path.exists():
         return False
-    with Image.open(path) as made:
+    with images.open_png(path) as made:
         return made.text.get("Comment") == label
 
 
@@ -186,6 +185,6 @@ def _sheet(jobs, stems, folders):
     cells = {}
     for job in jobs:
         if job.path.exists():
-            with Image.open(job.path) as made:
+            with images.open_png(job.path) as made:
                 cells[job.path.stem, job.path.parent.name] = made.convert("RGB")
     return sheet.encode(sheet.grid(cells, stems, folders, 320), "JPEG", quality=90)

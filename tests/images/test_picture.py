@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from PIL import Image, ImageCms
 
 from nstjax import files, images
 from nstjax.errors import UserError
-from nstjax.images.decode import MAX_BYTES
+from nstjax.images.decode import MAX_BYTES, formats
+
+ROOT = Path(__file__).parents[2]
 
 # Smooth in both directions and different in every corner and channel.
 ROWS, COLUMNS = np.mgrid[0:12, 0:16]
@@ -242,6 +245,35 @@ def test_a_truncated_picture_is_refused(tmp_path, name):
 def test_what_is_no_picture_is_refused(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
     assert re.search("not a picture in a known format|cannot be decoded", refusal(tmp_path / "a.png"))
+
+
+def test_a_png_with_a_flipped_bit_anywhere_is_refused(tmp_path):
+    save(tmp_path / "a.png", np.tile(RGB, (8, 8, 1)))
+    whole = (tmp_path / "a.png").read_bytes()
+    for at in range(8, len(whole), max(len(whole) // 60, 1)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        (tmp_path / "a.png").write_bytes(damaged)
+        assert re.search("cannot be decoded|not a picture", refusal(tmp_path / "a.png")), at
+
+
+@pytest.mark.parametrize("name", ["a.eps", "a.png", "a"])
+@pytest.mark.parametrize("kind", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xc5\xd0\xd3\xc6\x20\0\0\0"])
+def test_no_program_is_run_to_read_a_picture(tmp_path, monkeypatch, name, kind):
+    gs = tmp_path / "gs"
+    gs.write_text(f"#!/bin/sh\ntouch {tmp_path}/was_run\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / name).write_bytes(kind + b"%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n%%EOF\n" * 9)
+    assert "not a picture in a known format; expected AVIF, BMP, GIF, " in refusal(tmp_path / name)
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_pictures_are_opened_in_named_formats_alone():
+    for path in (p for part in ("nstjax", "experiments") for p in (ROOT / part).rglob("*.py")):
+        for call in re.findall(r"Image\.open\(.*", path.read_text()):
+            assert "formats=" in call, (path, call)
+    assert not {"EPS", "WMF", "GRIB", "BUFR", "HDF5", "MPEG", "FITS"} & set(formats())
 
 
 def test_a_heic_picture_is_refused_with_what_helps(tmp_path):
