@@ -145,8 +145,13 @@ def _there(path, label):
 
 
 def _label(run, content):
-    styles = ", ".join(f"{p.name} {p.sha256[:16]}" for p in run.styles)
-    return f"{run.label}; content: {content.name} {content.sha256[:16]}; style: {styles}"
+    """The text in a finished picture: of which files it was made, without the folders that they were in."""
+    styles = ", ".join(map(_short, run.styles))
+    return f"{run.label}; content: {_short(content)}; style: {styles}"
+
+
+def _short(picture):
+    return f"{Path(picture.name).name} {picture.sha256[:16]}"
 
 
 def _names(contents):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,9 @@ def test_every_content_in_every_style_each_once(place, monkeypatch):
     picture = runs.run(alone, place / "alone")["picture"]
     of_all = place / "out" / "cold" / "frame2.png"
     np.testing.assert_array_equal(np.asarray(Image.open(picture)), np.asarray(Image.open(of_all)))
+    label = Image.open(of_all).text["Comment"]
+    assert re.fullmatch(r"nstjax; weights: .*; content: frame2\.png \w{16}; style: cold\.png \w{16}", label)
+    assert str(place).encode() not in of_all.read_bytes()
     # What is there stays; what is gone, or was made of another file, is made again.
     made.clear()
     of_all.unlink()
