@@ -25,7 +25,7 @@ def main(_):
     for i, style in enumerate(_STYLES.value):
         config = _CONFIG.value.copy_and_resolve_references()
         config.style = style
-        name = re.sub(r"\W+", "_", style.removeprefix("example:"))
+        name = re.sub(r"\W+", "_", style.removeprefix("example:"))[-80:]
         outputs = runs.run(config, workdir / f"{i:02d}_{name}", command=command.line())
         pictures.append(("", images.open_png(outputs["picture"]).convert("RGB")))
     made = sheet.flow(pictures, _COLUMNS.value)

@@ -76,7 +76,7 @@ def read(name: str) -> bytes:
 
 
 def decode(name: str, data: bytes, notes: list[str]) -> Image.Image:
-    """The first frame of an encoded picture, upright, in its own mode.
+    """The first frame of an encoded picture, upright, in its own mode and with the name of its format.
 
     Args:
       name: for the messages.
@@ -124,7 +124,9 @@ def _decode(data, notes):
         notes.append(f"the first of {frames} frames is used")
     if image.getexif().get(ExifTags.Base.Orientation) in range(2, 9):
         notes.append("rotated as its EXIF orientation says")
-    return ImageOps.exif_transpose(image)
+    upright = ImageOps.exif_transpose(image)
+    upright.format = image.format
+    return upright
 
 
 def _remedy(data):

@@ -50,11 +50,15 @@ class LabelPicture(Picture):
 
 @dataclasses.dataclass
 class _Source:
-    """A label picture as decoded: colours [H, W, 3], which are opaque [H, W] or None, numbers or None."""
+    """A label picture as decoded: colours [H, W, 3], which are opaque [H, W] or None, numbers or None.
+
+    Its notes are on the file, those of its colours on how they were converted.
+    """
 
     name: str
     sha256: str
     notes: list[str]
+    notes_of_colours: list[str]
     colours: np.ndarray
     opaque: np.ndarray | None
     numbers: np.ndarray | None
@@ -86,28 +90,30 @@ def load_labels(names: Sequence[str]) -> tuple[LabelPicture, ...]:
 
 
 def _read(name):
-    data, notes = decode.read(name), []
+    data, notes, notes_of_colours = decode.read(name), [], []
     image = decode.decode(name, data, notes)
-    opaque = None
-    numbers = _numbers(image)
-    has_palette = image.mode == "P"
+    kind = image.format
+    opaque, numbers, has_palette = None, None, image.mode == "P"
+    if has_palette:
+        numbers = _few(np.asarray(image))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = np.asarray(image.getchannel("A"))
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
         opaque = None if alpha.min() == alpha.max() > 0 else alpha > alpha.max() / 2
-        image = image.convert("RGB")
-    colours = to_srgb(name, image, notes)
-    return _Source(name, hashlib.sha256(data).hexdigest(), notes, colours, opaque, numbers, has_palette)
+        image = image.convert("RGBA").convert("RGB")
+    if not has_palette and opaque is None and kind not in _LOSSY:
+        numbers = _small_integers(np.asarray(image))
+    colours = to_srgb(name, image, notes_of_colours)
+    digest = hashlib.sha256(data).hexdigest()
+    return _Source(name, digest, notes, notes_of_colours, colours, opaque, numbers, has_palette)
 
 
-def _numbers(image):
-    """[H, W] the palette's indices or the integers of a grey picture, where they can be labels, or None."""
-    if image.mode == "P":
-        numbers = np.asarray(image)
-        return numbers if len(np.unique(numbers)) <= _LARGEST_INDEX + 1 else None
-    if image.format in _LOSSY or image.has_transparency_data:
-        return None
-    values = np.asarray(image.convert("RGB") if image.mode in ("RGBA", "LA") else image)
+def _few(numbers):
+    """The indices of a palette, or None where they are too many for labels."""
+    return numbers if len(np.unique(numbers)) <= _LARGEST_INDEX + 1 else None
+
+
+def _small_integers(values):
+    """[H, W] the values of a grey picture, or None where they are tones, or it is in colour."""
     if values.ndim == 3 and (values == values[..., :1]).all():
         values = values[..., 0]
     if values.ndim != 2 or not 0 <= values.min() <= values.max() <= _LARGEST_INDEX:
@@ -125,7 +131,7 @@ def _fill_transparent(sources):
     free = next((label for label in ("white", "black", *LABELS) if label not in painted), "white")
     for source in seen:
         source.colours = np.where(source.opaque[..., None], source.colours, np.uint8(LABELS[free]))
-        source.notes.append(f"transparent parts are the region {free!r}")
+        source.notes_of_colours.append(f"transparent parts are the region {free!r}")
 
 
 def _must_be_numbers(source):
@@ -143,6 +149,7 @@ def _label_picture(source, numbered):
         labels = [str(number) for number in range(256)]
         numbers = _given_away(source.numbers, *np.ones((2, *source.numbers.shape), bool))
     else:
+        source.notes += source.notes_of_colours
         labels, (numbers, far) = [*LABELS], _nearest(source.colours)
         _check_unlabelled(source, far)
         numbers = _given_away(numbers, *_inside_and_beside(source.colours, numbers, far))
@@ -160,15 +167,13 @@ def _label_picture(source, numbered):
 
 def _nearest(colours):
     """([H, W] index of the nearest of `LABELS`, [H, W] whether it is further than `TOLERANCE`)."""
-    best = np.full(colours.shape[:2], np.inf, np.float32)
-    nearest, far = np.zeros(colours.shape[:2], np.uint8), np.ones(colours.shape[:2], bool)
-    for i, colour in enumerate(LABELS.values()):
-        gaps = np.abs(colours.astype(np.int16) - np.int16(colour)).astype(np.float32)
-        distance = np.square(gaps).sum(-1)
-        closer = distance < best
-        best, nearest = np.where(closer, distance, best), np.where(closer, np.uint8(i), nearest)
-        far &= gaps.max(-1) > TOLERANCE
-    return nearest, far
+    shifts = np.uint32([16, 8, 0])
+    codes = (colours.astype(np.uint32) << shifts) @ np.ones(3, np.uint32)
+    codes, where = np.unique(codes, return_inverse=True)  # a label picture has few colours
+    gaps = np.int32((codes[:, None] >> shifts) & 255)[:, None] - np.int32([*LABELS.values()])
+    nearest = np.square(gaps).sum(-1).argmin(-1).astype(np.uint8)
+    far = (np.abs(gaps).max(-1) > TOLERANCE).all(-1)
+    return tuple(found[where].reshape(colours.shape[:2]) for found in (nearest, far))
 
 
 def _check_unlabelled(source, far):

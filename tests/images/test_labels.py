@@ -86,7 +86,7 @@ def test_grey_that_is_painted_is_a_region_and_its_edges_are_not(tmp_path):
     assert not found.masks["grey"][:, :19].any()
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "I;16", "F", "I"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "I;16", "F", "I"])
 def test_small_numbers_in_grey_are_labels(tmp_path, mode):
     numbers = np.repeat([0, 1, 2, 7], 16)[None].repeat(64, 0)
     path = tmp_path / ("a.tif" if mode in "IF" else "a.png")
@@ -95,8 +95,16 @@ def test_small_numbers_in_grey_are_labels(tmp_path, mode):
     elif mode in "IF":
         Image.fromarray(numbers.astype(np.int32 if mode == "I" else np.float32)).save(path)
     else:
-        save(path, numbers if mode == "L" else numbers[..., None].repeat(3, -1))
+        Image.fromarray(numbers.astype(np.uint8)).convert(mode).save(path)
     assert shares(load(path)) == dict.fromkeys("0127", 0.25)
+
+
+def test_a_dark_jpeg_and_tones_are_no_numbers(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 20, (64, 64))
+    assert list(load(save(tmp_path / "a.jpg", noise)).masks) == ["black"]
+    values = np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(64, 0)
+    Image.fromarray(np.where(values > 0.5, np.float32(0.98), 0)).save(tmp_path / "b.tif")
+    assert shares(load(tmp_path / "b.tif")) == {"black": 0.5, "white": 0.5}
 
 
 def test_zero_and_one_are_two_labels(tmp_path):
