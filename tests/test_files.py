@@ -105,6 +105,7 @@ def test_names_in_a_list_may_have_blanks(home):
     assert pictures.names(f"{LONG},b") == (LONG, "b")
     Image.new("RGB", (4, 3)).save(home / "a, b.png")
     assert pictures.names("a, b.png") == ("a, b.png",)
+    assert images.load(home / "a.png").shape == (3, 4, 3)
     assert images.load_picture(" example:coffee ").sha256 == images.load_picture("example:coffee").sha256
     assert [p.name for p in recipe.picture_files(_config(data="~/folder, folder"))] == ["b.png", "b.png"]
 

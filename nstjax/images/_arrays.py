@@ -8,7 +8,7 @@ from nstjax import files
 from nstjax.images.picture import encode_png, fit_size, load_picture, resize
 
 
-def load(name: str, size: int | None = None) -> np.ndarray:
+def load(name: str | Path, size: int | None = None) -> np.ndarray:
     """A picture as [H, W, 3] float32 sRGB in [0, 1].
 
     Args:

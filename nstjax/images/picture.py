@@ -31,7 +31,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def load_picture(name: str) -> Picture:
+def load_picture(name: str | Path) -> Picture:
     """Reads a picture in any mode and depth of `decode.formats`; upright, as sRGB, alpha over white.
 
     Args:
@@ -43,6 +43,7 @@ def load_picture(name: str) -> Picture:
     Raises:
       UserError: for a file that is missing, not a picture, damaged, or has over `decode.MAX_PIXELS` pixels.
     """
+    name = str(name)
     data, notes = decode.read(name), []
     pixels = to_srgb(name, decode.decode(name, data, notes), notes)
     return Picture(name, pixels, hashlib.sha256(data).hexdigest(), tuple(notes))

@@ -20,7 +20,7 @@ def say_notes(picture):
 
 def read_aloud(name):
     """The `Picture` of a name, whose notes are said."""
-    picture = images.load_picture(str(name))
+    picture = images.load_picture(name)
     say_notes(picture)
     return picture
 
