@@ -33,6 +33,7 @@ _NOISY_SIDE = 9
 LEAST_AREA = 1e-3
 _SMALL_AREA = 0.01
 _FEW_UNLABELLED, _MANY_UNLABELLED = 0.02, 1 / 3
+_SAMPLE = 100_000  # pixels, to say which colour is there most often
 _LARGEST_INDEX = 63  # of a grey picture that holds numbers of labels, and not tones
 _LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 
@@ -48,7 +49,7 @@ class LabelPicture(Picture):
     masks: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class _Source:
     """A label picture as decoded: colours [H, W, 3], which are opaque [H, W] or None, numbers or None.
 
@@ -83,8 +84,7 @@ def load_labels(names: Sequence[str]) -> tuple[LabelPicture, ...]:
     Raises:
       UserError: as `load_picture`, and for a picture with over a third of its pixels near no label.
     """
-    sources = [_read(name) for name in names]
-    _fill_transparent(sources)
+    sources = _filled([_read(name) for name in names])
     numbered = any(_must_be_numbers(source) for source in sources)
     return tuple(_label_picture(source, numbered) for source in sources)
 
@@ -121,17 +121,22 @@ def _small_integers(values):
     return values.astype(np.uint8) if (values == np.rint(values)).all() else None
 
 
-def _fill_transparent(sources):
-    """Gives transparent pixels of all the colour of one label that is not painted in any of them."""
-    seen = [s for s in sources if s.opaque is not None]
+def _filled(sources):
+    """The sources, their transparent pixels in the colour of one label that is painted in none of them."""
     painted = set()
-    for source in seen:
-        counts = np.bincount(_nearest(source.colours)[0][source.opaque], minlength=len(LABELS))
-        painted |= {label for label, n in zip(LABELS, counts, strict=True) if n > LEAST_AREA * counts.sum()}
+    for source in sources:
+        if source.opaque is not None:
+            counts = np.bincount(_nearest(source.colours)[0][source.opaque], minlength=len(LABELS))
+            seen = counts > LEAST_AREA * counts.sum()
+            painted |= {label for label, is_seen in zip(LABELS, seen, strict=True) if is_seen}
     free = next((label for label in ("white", "black", *LABELS) if label not in painted), "white")
-    for source in seen:
-        source.colours = np.where(source.opaque[..., None], source.colours, np.uint8(LABELS[free]))
-        source.notes_of_colours.append(f"transparent parts are the region {free!r}")
+    return [source if source.opaque is None else _with_background(source, free) for source in sources]
+
+
+def _with_background(source, label):
+    colours = np.where(source.opaque[..., None], source.colours, np.uint8(LABELS[label]))
+    said = f"transparent parts are the region {label!r}"
+    return dataclasses.replace(source, colours=colours, notes_of_colours=[*source.notes_of_colours, said])
 
 
 def _must_be_numbers(source):
@@ -145,24 +150,22 @@ def _must_be_numbers(source):
 
 
 def _label_picture(source, numbered):
+    notes = source.notes
     if numbered and source.numbers is not None:
         labels = [str(number) for number in range(256)]
         numbers = _given_away(source.numbers, *np.ones((2, *source.numbers.shape), bool))
     else:
-        source.notes += source.notes_of_colours
         labels, (numbers, far) = [*LABELS], _nearest(source.colours)
-        _check_unlabelled(source, far)
+        notes = [*notes, *source.notes_of_colours, *_notes_of_unlabelled(source, far)]
         numbers = _given_away(numbers, *_inside_and_beside(source.colours, numbers, far))
     shares = np.bincount(numbers.ravel()) / numbers.size
     found = {labels[i]: shares[i] for i in np.flatnonzero(shares)}
-    source.notes.append(f"regions: {', '.join(f'{label} {_percent(s)}' for label, s in found.items())}")
-    source.notes += [
-        f"region {label!r} is only {_percent(share)} of it"
-        for label, share in found.items()
-        if share < _SMALL_AREA
-    ]
+    said = ", ".join(f"{label} {_percent(share)}" for label, share in found.items())
+    small = {label: share for label, share in found.items() if share < _SMALL_AREA}
+    of_small = (f"region {label!r} is only {_percent(share)} of it" for label, share in small.items())
     masks = {labels[i]: (numbers == i).astype(np.float32) for i in np.flatnonzero(shares)}
-    return LabelPicture(source.name, source.colours, source.sha256, tuple(source.notes), masks)
+    notes = (*notes, f"regions: {said}", *of_small)
+    return LabelPicture(source.name, source.colours, source.sha256, notes, masks)
 
 
 def _nearest(colours):
@@ -176,22 +179,23 @@ def _nearest(colours):
     return tuple(found[where].reshape(colours.shape[:2]) for found in (nearest, far))
 
 
-def _check_unlabelled(source, far):
-    """Notes the share of pixels of no label; raises UserError where they are many."""
+def _notes_of_unlabelled(source, far):
+    """A note on pixels of no label, where they are not few; raises UserError where they are many."""
     share = np.mean(far)
     if share <= _FEW_UNLABELLED:
-        return
-    colours, counts = np.unique(source.colours[far], axis=0, return_counts=True)
+        return []
+    some = source.colours[far][:: max(far.sum() // _SAMPLE, 1)]
+    colours, counts = np.unique(some, axis=0, return_counts=True)
     often = tuple(colours[counts.argmax()].tolist())
     if share > _MANY_UNLABELLED:
         raise UserError(
-            f"{source.name}: {_percent(share)} of its pixels are near none of the label colours "
+            f"mask {source.name}: {_percent(share)} of its pixels are near none of the label colours "
             f"{', '.join(LABELS)}, most often {often}; paint it in those, or save label numbers as a palette "
             "or grey PNG"
         )
-    source.notes.append(
+    return [
         f"{_percent(share)} of its pixels are near no label colour, most often {often}, and go to the nearest"
-    )
+    ]
 
 
 def _windows(numbers, side=3):
