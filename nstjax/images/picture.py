@@ -198,11 +198,11 @@ def picture_files(folder: str | Path) -> list[Path]:
     Raises:
       UserError: for a folder that does not exist, or holds no picture.
     """
-    folder = files.user_path(folder)
-    with files.reading(folder):
-        if not folder.is_dir():
+    path = files.user_path(folder)
+    with files.reading(path):
+        if not path.is_dir():
             raise UserError(f"data {folder}: no such folder; expected one with pictures")
-        there = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        there = [each for each in path.iterdir() if not each.name.startswith(".")]
     found = sorted(path for path in there if path.suffix.lower() in (*decode.suffixes(), *decode.HEIC))
     if not found:
         raise UserError(f"data {folder}: no picture in it; expected {', '.join(decode.formats())}")
