@@ -12,8 +12,6 @@ beside PyTorch's, into `universal.json`, from the files that --weights, --conten
   PyTorch             the same step of Adam there, in both memory layouts (needs nstjax[oracle])
 """
 
-from pathlib import Path
-
 import jax
 from absl import flags
 
@@ -21,7 +19,7 @@ from benchmarks import bench_losses, bench_steps, bench_sweep, bench_universal
 from experiments import command
 from nstjax import files
 
-_OUT = flags.DEFINE_string("out", None, "Folder for bench.json, losses.json, sweep.json or universal.json.")
+_OUT = command.define_path("out", "Folder for bench.json, losses.json, sweep.json or universal.json.")
 _SIZES = flags.DEFINE_list("sizes", ["128", "256", "512"], "Picture sides in pixels, but for losses.")
 _WEIGHTS = flags.DEFINE_string("weights", "", "Folder of the wct16x files, for universal.")
 _CONTENT = flags.DEFINE_string("content", "example:coffee", "A picture, for universal.")
@@ -31,7 +29,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are reported.")
 
 def main(argv):
     head = {"device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}", "jax": jax.__version__}
-    Path(_OUT.value).mkdir(parents=True, exist_ok=True)
+    files.make_folder(_OUT.value)
     if "losses" in argv:
         name, rows = "losses.json", bench_losses.measure(_ROUNDS.value)
     elif "sweep" in argv:
@@ -41,8 +39,8 @@ def main(argv):
         name = "universal.json"
     else:
         name, rows = "bench.json", bench_steps.measure(map(int, _SIZES.value), _ROUNDS.value)
-    files.write_json(Path(_OUT.value) / name, head | {"rows": rows})
-    return Path(_OUT.value) / name
+    files.write_json(_OUT.value / name, head | {"rows": rows})
+    return _OUT.value / name
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 
 from nstjax import images, transforms, universal
 from nstjax.errors import UserError
+from nstjax.runs.pictures import read_aloud
 from nstjax.universal import levels
 
 ORDER, ALPHA = (5, 4, 3, 2, 1), 0.6
@@ -57,7 +58,7 @@ def measure(folder, content, style, rounds):
 
 
 def _load(name):
-    pixels = images.load_picture(name).pixels
+    pixels = read_aloud(name).pixels
     height, width = images.fit_size(*pixels.shape[:2], 384)
     return images.resize(pixels, height, width)[: height // 16 * 16, : width // 16 * 16]
 

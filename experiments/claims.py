@@ -12,7 +12,6 @@ order.
 
 import functools
 import itertools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +24,7 @@ from nstjax import files, images, transforms, universal
 from nstjax.errors import notify
 from nstjax.ops.moments import covariance_matrix, raw_moments
 from nstjax.progress import progress_bar
+from nstjax.runs.pictures import read_aloud
 from nstjax.universal import levels
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "For weights, decoders, levels, size and alpha.")
@@ -34,7 +34,7 @@ _PICTURES = [
 _PAINTINGS = [f"example:{name}" for name in images.example_names() if name not in images.PHOTOGRAPHS]
 _CONTENTS = flags.DEFINE_list("contents", _PICTURES, "Content pictures.")
 _STYLES = flags.DEFINE_list("styles", _PAINTINGS, "Style pictures.")
-_OUT = flags.DEFINE_string("out", None, "The folder to write to.")
+_OUT = command.define_path("out", "The folder to write to.")
 # Made once: programs are compiled for a transform.
 TRANSFORMS = {"wct": transforms.wct(), "adain": transforms.adain(), "mean_shift": transforms.mean_shift()}
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -49,17 +49,15 @@ def main(_):
         notify(f"note: {note}")
     loaded = known.levels
     pairs = list(itertools.product(*(map(_read, names) for names in (_CONTENTS.value, _STYLES.value))))
+    files.make_folder(_OUT.value)
     found = [_pair([loaded[n] for n in numbers], *pair) for pair in progress_bar(pairs, unit="pair")]
     result = {"weights": config.weights, "size": config.size, "pairs": len(pairs)} | _summary(found)
-    out = Path(_OUT.value)
-    with files.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    files.write_json(out / "claims.json", result)
+    files.write_json(_OUT.value / "claims.json", result)
     return _table(result)
 
 
 def _read(name):
-    return images.resize_to_cover(images.load_picture(name).pixels, _CONFIG.value.size, _CONFIG.value.size)
+    return images.resize_to_cover(read_aloud(name).pixels, _CONFIG.value.size, _CONFIG.value.size)
 
 
 def _pair(down, content, style):

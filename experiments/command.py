@@ -43,6 +43,24 @@ def run(main, required, words=()):
         _end("interrupted; the same command goes on from the last checkpoint", 130)
 
 
+class _PathParser(flags.ArgumentParser):
+    """Paths as a person types them."""
+
+    def parse(self, argument):
+        return files.user_path(argument) if argument else argument
+
+    def flag_type(self):
+        return "path"
+
+
+flags.disclaim_key_flags()  # Flags of `define_path` belong to the driver that calls it.
+
+
+def define_path(name, help):
+    """A flag whose value is the absolute `Path` of what is typed."""
+    return flags.DEFINE(_PathParser(), name, None, help)
+
+
 def line():
     """The command line that started the driver, for provenance."""
     return f"python {shlex.join(sys.orig_argv[1:])}"
@@ -87,7 +105,7 @@ def _parse(main, required, words):
     own = {flag.name: flag.help for flag in flags.FLAGS.get_key_flags_for_module(main.__module__)}
     config = None
     try:
-        argv = _smoked(flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False))
+        argv = _found(_smoked(flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)))
         # ml_collections reports what is wrong with a config in many ways, so that is looked at first.
         if (named := named_config(argv)) is not None:
             config = load_config(named)
@@ -120,8 +138,21 @@ def _smoked(argv):
     if named is None or "--smoke" not in argv:
         return argv
     smoked = f"{named},smoke" if ":" in named else f"{named}:smoke"
-    kept = [word for word in argv if word != "--smoke"]
-    return [smoked if word == named else word.replace(f"config={named}", f"config={smoked}") for word in kept]
+    return _renamed([word for word in argv if word != "--smoke"], smoked)
+
+
+def _found(argv):
+    """The command line with the path of the config as a person means it, where it is not there as typed."""
+    path, *argument = (named_config(argv) or "").split(":", 1)
+    if not path or os.path.isfile(path):
+        return argv
+    return _renamed(argv, ":".join([str(files.user_path(path)), *argument]))
+
+
+def _renamed(argv, config):
+    """The command line with another config in the place of the one that it names."""
+    named = named_config(argv)
+    return [config if word == named else word.replace(f"config={named}", f"config={config}") for word in argv]
 
 
 def named_config(argv):

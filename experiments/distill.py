@@ -3,7 +3,6 @@
 python -m experiments.distill --config=configs/mini.py --workdir=runs/mini
 """
 
-from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
@@ -11,7 +10,7 @@ from nstjax import files
 from nstjax.training import mini
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder to make, or to resume.")
+_WORKDIR = command.define_path("workdir", "The folder to make, or to resume.")
 
 
 def main(_):

@@ -9,7 +9,6 @@ through random weights; and the PSNR of pictures that are encoded and decoded.
 
 import functools
 import os
-from pathlib import Path
 
 import jax
 from absl import flags
@@ -20,6 +19,7 @@ from nstjax import files, images, networks, presets
 from nstjax.errors import notify
 from nstjax.networks import pretrained
 from nstjax.networks.decoder import LEVELS, Decoder
+from nstjax.runs.pictures import read_aloud
 from nstjax.training import distillation, fidelity, mini, recipe
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
@@ -34,7 +34,7 @@ _STEPS = flags.DEFINE_integer("steps", 200, "Steps of Adam in the optimisations.
 _MEASURES = flags.DEFINE_multi_enum(
     "measure", ["correlation", "gram", "psnr"], ["correlation", "gram", "psnr"], "Measures to take."
 )
-_OUT = flags.DEFINE_string("out", None, "Folder for fidelity.json and fidelity.md.")
+_OUT = command.define_path("out", "Folder for fidelity.json and fidelity.md.")
 SIZE = 256
 TAPS = distillation.SHALLOW + distillation.DEEP
 # Of the Gram losses: blocks 1 to 3 alone, and the five taps of most objectives.
@@ -48,6 +48,7 @@ def main(_):
     held_out = [_square(path) for path in paths if path.stem in config.held_out]
     skipped = {*config.held_out, *config.left_out}
     trained_on = [_square(path) for path in paths if path.stem not in skipped]
+    files.make_folder(_OUT.value)
     measured, real = pretrained.load(_WEIGHTS.value), pretrained.load(config.teacher)
     for note in (*measured.notes, *real.notes):
         notify(f"note: {note}")
@@ -65,9 +66,8 @@ def main(_):
         ]
     if "psnr" in _MEASURES.value:
         result["psnr"] = _psnr(measured, pretrained.load_decoders(_DECODERS.value), held_out)
-    Path(_OUT.value).mkdir(parents=True, exist_ok=True)
-    files.write_json(Path(_OUT.value) / "fidelity.json", result)
-    files.write_atomic(Path(_OUT.value) / "fidelity.md", fidelity.markdown(result))
+    files.write_json(_OUT.value / "fidelity.json", result)
+    files.write_atomic(_OUT.value / "fidelity.md", fidelity.markdown(result))
     return fidelity.markdown(result)
 
 
@@ -96,7 +96,7 @@ def _psnr(loaded, decoders, pictures):
 
 
 def _square(name):
-    return images.resize_to_cover(images.load_picture(str(name)).pixels, SIZE, SIZE)
+    return images.resize_to_cover(read_aloud(name).pixels, SIZE, SIZE)
 
 
 if __name__ == "__main__":

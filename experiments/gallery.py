@@ -5,31 +5,29 @@ python -m experiments.gallery --config=configs/gatys2016.py --config.content=pho
 """
 
 import re
-from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
-from PIL import Image
 
 from experiments import command
 from nstjax import files, images, runs
 from nstjax.images import sheet
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, for every style.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run folders and of gallery.jpg.")
+_WORKDIR = command.define_path("workdir", "The folder of the run folders and of gallery.jpg.")
 _PAINTINGS = [f"example:{name}" for name in images.example_names() if name not in images.PHOTOGRAPHS]
 _STYLES = flags.DEFINE_list("styles", _PAINTINGS, "The style pictures; the package's by default.")
 _COLUMNS = flags.DEFINE_integer("columns", 3, "Pictures in a row of the sheet.", lower_bound=1)
 
 
 def main(_):
-    workdir, pictures = Path(_WORKDIR.value), []
+    workdir, pictures = _WORKDIR.value, []
     for i, style in enumerate(_STYLES.value):
         config = _CONFIG.value.copy_and_resolve_references()
         config.style = style
-        name = re.sub(r"\W+", "_", style.removeprefix("example:"))
+        name = re.sub(r"\W+", "_", style.removeprefix("example:"))[-80:]
         outputs = runs.run(config, workdir / f"{i:02d}_{name}", command=command.line())
-        pictures.append(("", Image.open(outputs["picture"]).convert("RGB")))
+        pictures.append(("", images.open_png(outputs["picture"]).convert("RGB")))
     made = sheet.flow(pictures, _COLUMNS.value)
     files.write_atomic(workdir / "gallery.jpg", sheet.encode(made, "JPEG", quality=90))
     return f"sheet: {workdir / 'gallery.jpg'}"

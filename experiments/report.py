@@ -5,22 +5,20 @@
 --table=ssim,content,gram prints a Markdown table of those measures as well.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from experiments import command
 from nstjax import sweeps
 from nstjax.sweeps import record, results
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a sweep.")
+_WORKDIR = command.define_path("workdir", "The folder of a sweep.")
 _TABLE = flags.DEFINE_list("table", [], "Measures, as results.csv and cross_losses.csv have them.")
 
 
 def main(_):
     lines = [f"{name}: {path}" for name, path in sweeps.write_report(_WORKDIR.value).items()]
     if _TABLE.value:
-        workdir = Path(_WORKDIR.value).expanduser()
+        workdir = _WORKDIR.value
         design = record.read(workdir).design
         lines += ["", results.table(design, results.collect(design, workdir), _TABLE.value)]
     return "\n".join(lines)

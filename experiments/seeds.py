@@ -9,8 +9,6 @@ the spread that of the difference between a seed and the mean of all; both in un
 deviations, at the picture and at taps of the config's network.
 """
 
-from pathlib import Path
-
 import jax
 import numpy as np
 from absl import flags
@@ -24,12 +22,12 @@ from nstjax.runs import stage
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to run.")
 _VARIANTS = flags.DEFINE_list("variants", None, "Arguments of the config, one at a time.")
 _SEEDS = flags.DEFINE_integer("seeds", 5, "How many seeds, from 0.", lower_bound=2)
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run folders and of the tables.")
+_WORKDIR = command.define_path("workdir", "The folder of the run folders and of the tables.")
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 
 
 def main(argv):
-    workdir, result = Path(_WORKDIR.value), {}
+    workdir, result = _WORKDIR.value, {}
     for variant in _VARIANTS.value:
         config = command.with_argument(argv, variant, _CONFIG.value)
         gaps = []

@@ -11,7 +11,7 @@ from experiments import command
 from nstjax import runs
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make, or to go on with.")
+_WORKDIR = command.define_path("workdir", "The run folder to make, or to go on with.")
 _RESTART = flags.DEFINE_bool("restart", False, "Replace a run that is in the folder.")
 
 

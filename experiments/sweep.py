@@ -20,7 +20,7 @@ from nstjax import sweeps
 from nstjax.errors import FailedError, UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A config with get_sweep().", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the sweep, to make or to go on with.")
+_WORKDIR = command.define_path("workdir", "The folder of the sweep, to make or to go on with.")
 _AT_MOST = flags.DEFINE_integer("at_most", 16, "How many points to run together.", lower_bound=1)
 _ONLY = flags.DEFINE_multi_string("only", None, "A point to run, by its name; the others are left out.")
 _MEASURE = flags.DEFINE_bool("measure", True, "Measure every picture by every loss, and write the report.")

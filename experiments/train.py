@@ -4,7 +4,6 @@ python -m experiments.train --config=configs/decoder.py --config.weights=vgg19 -
     --workdir=runs/decoders
 """
 
-from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
@@ -12,7 +11,7 @@ from nstjax import files
 from nstjax.training import recipe
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder to make, or to resume.")
+_WORKDIR = command.define_path("workdir", "The folder to make, or to resume.")
 
 
 def main(_):

@@ -19,7 +19,7 @@ from nstjax.errors import UserError
 from nstjax.runs import grid
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The transfer.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run folder to make.")
+_WORKDIR = command.define_path("workdir", "The run folder to make.")
 _CONTENTS = flags.DEFINE_list(
     "contents", [], "Pictures, or a folder of them, in the place of config.content."
 )

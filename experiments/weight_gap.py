@@ -8,8 +8,6 @@ Features: root mean square of the difference over that of the reference, mean ov
 term of each picture through the reference, as a share of its value in the picture of the reference.
 """
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,17 +18,18 @@ from experiments import command
 from nstjax import files, images, networks, runs
 from nstjax.networks import vgg
 from nstjax.runs import stage, terms
+from nstjax.runs.pictures import read_aloud
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment; its weights are measured.")
 _REFERENCE = flags.DEFINE_string("reference", "vgg19", "The weight set to compare with.")
 _PICTURES = flags.DEFINE_list(
     "pictures", [f"example:{name}" for name in images.example_names()], "For the features."
 )
-_OUT = flags.DEFINE_string("out", None, "The folder to write to.")
+_OUT = command.define_path("out", "The folder to write to.")
 
 
 def main(_):
-    out, config = Path(_OUT.value), _CONFIG.value.copy_and_resolve_references()
+    out, config = _OUT.value, _CONFIG.value.copy_and_resolve_references()
     sets = {
         name: networks.load(name, preprocessing=config.preprocessing)
         for name in (config.weights, _REFERENCE.value)
@@ -60,7 +59,8 @@ def _features(measured, reference, taps):
         return {tap: jnp.sqrt(jnp.mean(jnp.square(x[tap] - y[tap])) / jnp.mean(y[tap] ** 2)) for tap in taps}
 
     params = [encoder.params for encoder in encoders]
-    found = [gaps(params, images.load(name, size=256)) for name in _PICTURES.value]
+    pictures = [read_aloud(name).pixels for name in _PICTURES.value]
+    found = [gaps(params, images.resize(x, *images.fit_size(*x.shape[:2], 256))) for x in pictures]
     return {tap: float(np.mean([gap[tap] for gap in found])) for tap in taps}
 
 

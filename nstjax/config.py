@@ -29,7 +29,7 @@ def default_config():
         `nstjax.optimize`.
       learning_rate: unset for the optimiser's usual: 1 for lbfgs (a factor on its first guess of a
         step), 0.02 for all others.
-      content_mask, style_mask: label pictures (`nstjax.images.labels.LABELS`) of the canvas and of each
+      content_mask, style_mask: label pictures (`nstjax.images.labels.load_labels`) of the canvas and of each
         style, for terms with `regions`; without content the canvas has the shape of content_mask.
       mask_mode: how masks go through the network, one of `nstjax.networks.masks.MODES`.
       terms: name → {loss, taps, weight, tap_weights, reference, transform, transform_args, limit,

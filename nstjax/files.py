@@ -18,6 +18,54 @@ _PART = re.compile(r"\..+\.[a-z0-9_]{8}")
 _UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 
 
+def user_path(typed: str | Path) -> Path:
+    """The absolute path that a person means: with `~`, and without blanks around a name that is not there.
+
+    Args:
+      typed: as it was typed.
+
+    Raises:
+      UserError: for a blank name, a home folder that is unknown, and a relative path where the working
+        directory is gone.
+    """
+    text = os.fspath(typed)
+    if not os.path.lexists(os.path.expanduser(text)):
+        text = text.strip()
+    if not text or "\0" in text:
+        raise UserError(
+            f"{text!r} is {'no name, it has a null byte' if text else 'a blank name'}; expected a path"
+        )
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        who = text.split(os.sep)[0]
+        raise UserError(f"{text}: the home folder {who} is not known; expected a path") from None
+    except OSError:
+        raise UserError(
+            f"{text}: the working directory is gone; go to another, or give a path from /"
+        ) from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a file.
+
+    Raises:
+      UserError: where that cannot be seen (no permission, a name too long).
+    """
+    with reading(path):
+        return path.is_file()
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those above it, where there is none.
+
+    Raises:
+      UserError: where that cannot be done.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def write_atomic(path: str | Path, data: bytes | str) -> None:
     """Writes bytes or text to a path; after a crash the file has its old content or the new, never a part.
 

@@ -1,5 +1,6 @@
 """The progress of long work: a bar on a terminal and in a notebook, nothing elsewhere."""
 
+import contextlib
 import importlib
 import sys
 from typing import Any
@@ -15,6 +16,11 @@ def progress_bar(*arguments: Any, **options: Any) -> tqdm.tqdm:
     if in_notebook():
         return importlib.import_module("tqdm.auto").tqdm(*arguments, **options)
     return tqdm.tqdm(*arguments, **options, disable=None)
+
+
+def lines_above_bars() -> contextlib.AbstractContextManager:
+    """What is printed to stderr meanwhile stands above the bars."""
+    return tqdm.tqdm.external_write_mode(file=sys.stderr)
 
 
 def in_notebook() -> bool:

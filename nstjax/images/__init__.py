@@ -1,12 +1,11 @@
 """Pictures: files to arrays and back, label pictures, contact sheets, textures, examples."""
 
 from nstjax.images._arrays import load, save
+from nstjax.images.decode import PHOTOGRAPHS, example_names, open_png
 from nstjax.images.picture import (
-    PHOTOGRAPHS,
     Picture,
     calibration_images,
     encode_png,
-    example_names,
     fit_size,
     load_picture,
     picture_files,
@@ -25,6 +24,7 @@ __all__ = [
     "fit_size",
     "load",
     "load_picture",
+    "open_png",
     "picture_files",
     "resize",
     "resize_to_cover",

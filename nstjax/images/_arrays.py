@@ -8,7 +8,7 @@ from nstjax import files
 from nstjax.images.picture import encode_png, fit_size, load_picture, resize
 
 
-def load(name: str, size: int | None = None) -> np.ndarray:
+def load(name: str | Path, size: int | None = None) -> np.ndarray:
     """A picture as [H, W, 3] float32 sRGB in [0, 1].
 
     Args:
@@ -29,4 +29,4 @@ def save(path: str | Path, image: np.ndarray) -> None:
     Raises:
       UserError: where the file cannot be written.
     """
-    files.write_atomic(Path(path), encode_png(image))
+    files.write_atomic(files.user_path(path), encode_png(image))

@@ -2,34 +2,16 @@
 
 import dataclasses
 import hashlib
-import importlib.resources
-import importlib.util
 import io
 import math
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageOps, PngImagePlugin
 
 from nstjax import files
-from nstjax.errors import UserError, nearest
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-MAX_PIXELS = 128_000_000
-MAX_BYTES = 8 * MAX_PIXELS
-# Photographs that scikit-image carries in its package, by the name used here.
-PHOTOGRAPHS = {
-    "astronaut": "astronaut.png",
-    "brick": "brick.png",
-    "chelsea": "chelsea.png",
-    "coffee": "coffee.png",
-    "grass": "grass.png",
-    "gravel": "gravel.png",
-    "hubble": "hubble_deep_field.jpg",
-    "motorcycle": "motorcycle_left.png",
-    "rocket": "rocket.jpg",
-}
+from nstjax.errors import UserError
+from nstjax.images import decode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +31,8 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def example_names() -> tuple[str, ...]:
-    """The names for `example:NAME`: paintings of the package, photographs of scikit-image."""
-    paintings = [p.name[:-4] for p in _examples().iterdir() if p.name.endswith(".jpg")]
-    return tuple(sorted(paintings) + sorted(PHOTOGRAPHS))
-
-
-def load_picture(name: str) -> Picture:
-    """Reads a picture in any mode and depth that Pillow knows; upright, as sRGB, alpha over white.
+def load_picture(name: str | Path) -> Picture:
+    """Reads a picture in any mode and depth of `decode.formats`; upright, as sRGB, alpha over white.
 
     Args:
       name: a path, or `example:NAME`.
@@ -65,16 +41,11 @@ def load_picture(name: str) -> Picture:
       `Picture`.
 
     Raises:
-      UserError: for a file that is missing, not a picture, truncated, or has over `MAX_PIXELS` pixels.
+      UserError: for a file that is missing, not a picture, damaged, or has over `decode.MAX_PIXELS` pixels.
     """
-    if not name:
-        raise UserError("the name of a picture is empty; expected a path or example:NAME")
-    data = _example_bytes(name) if name.startswith("example:") else _file_bytes(name)
-    notes = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of damage it can mend.
-        image = _decode(name, data, notes)
-        pixels = _to_srgb(name, image, notes)
+    name = str(name)
+    data, notes = decode.read(name), []
+    pixels = to_srgb(name, decode.decode(name, data, notes), notes)
     return Picture(name, pixels, hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
@@ -116,7 +87,7 @@ def calibration_images() -> list[np.ndarray]:
 
     Photographs and paintings: a filter that hardly fires on one kind would be blown up on the other.
     """
-    pictures = [load_picture(f"example:{name}").pixels for name in example_names()]
+    pictures = [load_picture(f"example:{name}").pixels for name in decode.example_names()]
     return [resize(pixels, *fit_size(*pixels.shape[:2], 256)) for pixels in pictures]
 
 
@@ -159,67 +130,17 @@ def encode_png(image: np.ndarray, label: str = "") -> bytes:
     return buffer.getvalue()
 
 
-def _examples():
-    return importlib.resources.files("nstjax.images") / "examples"
+def to_srgb(name: str, image: Image.Image, notes: list[str]) -> np.ndarray:
+    """[H, W, 3] uint8 sRGB of a decoded picture in any mode, composited on white.
 
+    Args:
+      name: for the messages.
+      image: the picture.
+      notes: lines on conversions are added to it.
 
-def _example_bytes(name):
-    key = name.removeprefix("example:")
-    if key in PHOTOGRAPHS:
-        if importlib.util.find_spec("skimage") is None:
-            raise UserError(f"picture {name}: comes with scikit-image; install scikit-image")
-        return (importlib.resources.files("skimage") / "data" / PHOTOGRAPHS[key]).read_bytes()
-    if key not in example_names():
-        raise UserError(f"picture {name}: there is no such example{nearest(key, example_names())}")
-    return (_examples() / f"{key}.jpg").read_bytes()
-
-
-def _file_bytes(name):
-    path = Path(name).expanduser()
-    try:
-        if path.exists() and not path.is_file():
-            kind = "a directory" if path.is_dir() else "not a regular file"
-            raise UserError(f"picture {name}: is {kind}, expected a picture file")
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"picture {name}: too large a file; the most is {MAX_BYTES / 1e9:.0f} GB")
-        return path.read_bytes()
-    except UserError:
-        raise
-    except FileNotFoundError:
-        raise UserError(
-            f"picture {name}: no such file{files.near_file(path) or '; expected a path or example:NAME'}"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"picture {name}: cannot be read ({reason})") from None
-
-
-def _decode(name, data, notes):
-    """The first frame of an encoded picture, upright, in its own mode."""
-    try:
-        image = Image.open(io.BytesIO(data))
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        if ";16" in str(image.tile):
-            notes.append("reduced from 16 to 8 bits a channel")
-        image.load()
-        if (frames := getattr(image, "n_frames", 1)) > 1:
-            notes.append(f"the first of {frames} frames is used")
-        if image.getexif().get(ExifTags.Base.Orientation) in range(2, 9):
-            notes.append("rotated as its EXIF orientation says")
-        return ImageOps.exif_transpose(image)
-    except (Image.DecompressionBombError, MemoryError):
-        raise UserError(
-            f"picture {name}: too large to decode; the most is {MAX_PIXELS / 1e6:.0f} megapixels"
-        ) from None
-    except UnidentifiedImageError:
-        raise UserError(f"picture {name}: not a picture in a known format") from None
-    except Exception as error:  # Pillow's decoders fail in any way on damaged files.
-        raise UserError(f"picture {name}: cannot be decoded ({error or type(error).__name__})") from None
-
-
-def _to_srgb(name, image, notes):
-    """[H, W, 3] uint8 sRGB of a picture in any mode, composited on white."""
+    Raises:
+      UserError: for values that are not finite.
+    """
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_8_bits(name, image, notes)
@@ -269,15 +190,20 @@ def _apply_profile(image, profile, notes):
 
 
 def picture_files(folder: str | Path) -> list[Path]:
-    """Paths of the pictures in a folder, sorted by name.
+    """Paths of the pictures in a folder, sorted by name; hidden files are skipped.
+
+    A picture is what has one of `decode.suffixes`, or that of HEIC: one that cannot be read is refused where
+    it is read, and not left out.
 
     Raises:
       UserError: for a folder that does not exist, or holds no picture.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"data {folder}: no such folder; expected one with pictures")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    path = files.user_path(folder)
+    with files.reading(path):
+        if not path.is_dir():
+            raise UserError(f"data {folder}: no such folder; expected one with pictures")
+        there = [each for each in path.iterdir() if not each.name.startswith(".")]
+    found = sorted(path for path in there if path.suffix.lower() in (*decode.suffixes(), *decode.HEIC))
     if not found:
-        raise UserError(f"data {folder}: no picture in it; expected files {', '.join(SUFFIXES)}")
+        raise UserError(f"data {folder}: no picture in it; expected {', '.join(decode.formats())}")
     return found

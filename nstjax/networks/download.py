@@ -42,7 +42,7 @@ class _Bounded:
 
 def cache_dir() -> Path:
     """The folder that downloads are kept in: `$NSTJAX_CACHE`, else the user's cache of this platform."""
-    return Path(os.environ.get("NSTJAX_CACHE") or platformdirs.user_cache_dir("nstjax")).expanduser()
+    return files.user_path(os.environ.get("NSTJAX_CACHE") or platformdirs.user_cache_dir("nstjax"))
 
 
 def fetch(url: str, *, digest: str, size: int = 0) -> Path:

@@ -54,8 +54,8 @@ def load(name: str, *, seed: int = 0, preprocessing: str = "") -> formats.Weight
         return _load_published(name, PUBLISHED[name].url, preprocessing)
     if re.match(r"https?://", name):
         return _load_published(_mirrored(name), name, preprocessing)
-    path = Path(name).expanduser()
-    if name not in NAMES and path.is_file() and path.suffix not in quantised.SUFFIXES:
+    path = files.user_path(name)
+    if name not in NAMES and files.is_file(path) and path.suffix not in quantised.SUFFIXES:
         return formats.read(path, path.name, complete=False, preprocessing=preprocessing)
     return formats.prepared(_load_stated(name, path, seed), preprocessing)
 
@@ -86,7 +86,7 @@ def _load_stated(name, path, seed):
         return formats.weights_of(name, arrays, header, SHIPPED[name])
     if name == quantised.NAME:
         return quantised.load()
-    if path.is_file():
+    if files.is_file(path):
         return quantised.load_file(path)
     if path.suffix.lower() in formats.SUFFIXES or os.sep in name:
         raise UserError(f"weights {name!r}: no such file")
@@ -106,8 +106,8 @@ def load_decoders(name: str | Path) -> formats.Decoders:
         digest = SHIPPED_DECODERS[name]
         arrays, header = headers.parse_safetensors(name, _shipped(f"{name}_decoders.safetensors", digest))
     else:
-        path = Path(name).expanduser()
-        if not path.is_file():
+        path = files.user_path(name)
+        if not files.is_file(path):
             valid = nearest(name, SHIPPED_DECODERS)
             raise UserError(f"decoders {name!r}: no such file or weight set with decoders{valid}")
         with files.reading(path):

@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import shutil
-from pathlib import Path
 
 from nstjax import files
 from nstjax.errors import CannotWrite, UserError, notify
@@ -20,9 +19,9 @@ def hold(path):
     Raises:
       UserError: where it cannot be written, or another process holds it.
     """
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path} is a file; expected a folder, or the name for one")
     with files.writing(path):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; expected a folder, or the name for one")
         path.mkdir(parents=True, exist_ok=True)
         if (path / ".lock").exists() and not (path / ".lock").is_file():
             raise UserError(f"{path / '.lock'} is no file; remove it, or give another workdir")
@@ -67,7 +66,7 @@ class RunFolder:
           UserError: where it cannot be written, another process holds it, or it has a result or a checkpoint
             of a run with another config or other inputs.
         """
-        self.path = Path(path).expanduser().absolute()
+        self.path = files.user_path(path)
         if any("\ud800" <= c <= "\udfff" for c in str(self.path)):
             raise UserError(
                 f"{self.path}: the name is not text, as checkpoints need it; give another workdir"

@@ -2,17 +2,17 @@
 
 import concurrent.futures
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from nstjax import files, images
 from nstjax.errors import FailedError, UserError, notify
 from nstjax.images import sheet
-from nstjax.progress import progress_bar
+from nstjax.progress import lines_above_bars, progress_bar
 from nstjax.runs import pictures, transfer
 from nstjax.runs.cache import Cache
 from nstjax.runs.folder import RunFolder
@@ -58,16 +58,18 @@ def run(config, contents, styles, workdir, command=""):
     folders = _labels("styles", [pictures.names(style)[0] for style in configs])
     loaded = {style: transfer.load(each, cache) for style, each in configs.items()}
     first = next(iter(loaded.values()))
-    for note in dict.fromkeys(note for each in loaded.values() for note in each.notes):
+    of_styles = (dataclasses.replace(each, content=None) for each in loaded.values())
+    notes = list(dict.fromkeys(note for each in of_styles for note in each.notes))
+    for note in notes:
         notify(f"note: {note}")
-    inputs = first.provenance(command)
+    inputs = first.provenance(command) | {"notes": notes}
     inputs["inputs"]["pictures"] = {
         name: {"name": p.name, "sha256": p.sha256}
         for name, each in zip(folders, loaded.values(), strict=True)
         for p in each.styles
     }
     listed = {"contents": contents, "styles": [*configs]}
-    stems, workdir = _labels("contents", names), Path(workdir).expanduser().absolute()
+    stems, workdir = _labels("contents", names), files.user_path(workdir)
     jobs = [
         _Job(name, workdir / folder / f"{stem}.png", style)
         for folder, style in zip(folders, configs, strict=True)
@@ -86,7 +88,7 @@ def run(config, contents, styles, workdir, command=""):
 
 def _run(jobs, loaded):
     """Makes the pictures that are not there; returns why some could not be made."""
-    failed, regions = [], {}
+    failed, regions, said = [], {}, set()
     with concurrent.futures.ThreadPoolExecutor(2) as pool, progress_bar(jobs) as bar:
         reading, writing = pool.submit(_read, jobs[0]), None
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
@@ -95,6 +97,7 @@ def _run(jobs, loaded):
             styled = loaded[job.style]
             try:
                 picture = read.result()
+                _say_notes(picture, said)
                 label = _label(styled, picture)
                 if not _there(job.path, label):
                     if job.style not in regions:
@@ -118,6 +121,14 @@ def _read(job):
     return images.load_picture(job.content)
 
 
+def _say_notes(picture, said):
+    """Says the notes of a picture above the progress bar, the first time that it is read."""
+    if picture.name not in said:
+        said.add(picture.name)
+        with lines_above_bars():
+            pictures.say_notes(picture)
+
+
 def _write(path, image, label):
     with files.writing(path.parent):
         path.parent.mkdir(exist_ok=True)
@@ -128,18 +139,23 @@ def _there(path, label):
     """Whether a picture is there and was made of the same files."""
     if not path.exists():
         return False
-    with Image.open(path) as made:
+    with images.open_png(path) as made:
         return made.text.get("Comment") == label
 
 
 def _label(run, content):
-    styles = ", ".join(f"{p.name} {p.sha256[:16]}" for p in run.styles)
-    return f"{run.label}; content: {content.name} {content.sha256[:16]}; style: {styles}"
+    """The text in a finished picture: of which files it was made, without the folders that they were in."""
+    styles = ", ".join(map(_short, run.styles))
+    return f"{run.label}; content: {_short(content)}; style: {styles}"
+
+
+def _short(picture):
+    return f"{Path(picture.name).name} {picture.sha256[:16]}"
 
 
 def _names(contents):
     """The names of contents: as they are, or of the pictures in a folder, frame 2 before frame 10."""
-    if len(contents) == 1 and Path(contents[0]).expanduser().is_dir():
+    if len(contents) == 1 and os.path.isdir(os.path.expanduser(contents[0])):
 
         def order(path):
             parts = re.split(r"(\d+)", path.name)
@@ -173,6 +189,6 @@ def _sheet(jobs, stems, folders):
     cells = {}
     for job in jobs:
         if job.path.exists():
-            with Image.open(job.path) as made:
+            with images.open_png(job.path) as made:
                 cells[job.path.stem, job.path.parent.name] = made.convert("RGB")
     return sheet.encode(sheet.grid(cells, stems, folders, 320), "JPEG", quality=90)

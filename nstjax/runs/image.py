@@ -115,7 +115,7 @@ def load(config, cache=None) -> ImageRun:
         raise UserError("content and style are both empty: give at least one picture")
     initial = _read_initial(config, content, styles, cache)
     masked = regions.check_wanted(config, [term for spec in specs for term in spec.terms])
-    labels = regions.read(config, content, styles) if masked else None
+    labels = regions.read(config, content, styles, cache) if masked else None
     network = _read_network(config, cache)
     if config.beyond_weights == "drop":
         reachable = vgg.reachable_taps(network.params)

@@ -1,15 +1,28 @@
 """The pictures that a config names."""
 
-from pathlib import Path
+import os
 
 from nstjax import images
-from nstjax.errors import UserError
+from nstjax.errors import UserError, notify
 from nstjax.runs import validate
 
 
 def read(name, cache):
     """The `Picture` of a name, each once."""
     return cache(("picture", name), lambda: images.load_picture(name))
+
+
+def say_notes(picture):
+    """Says the notes of a `Picture` on stderr, a line each."""
+    for note in picture.notes:
+        notify(f"note: {picture.name}: {note}")
+
+
+def read_aloud(name):
+    """The `Picture` of a name, whose notes are said."""
+    picture = images.load_picture(name)
+    say_notes(picture)
+    return picture
 
 
 def read_styles(config, cache):
@@ -31,7 +44,9 @@ def read_styles(config, cache):
 
 def names(text):
     """The names in a text, separated by commas; a file whose own name has commas is one."""
-    return (text,) if Path(text).expanduser().is_file() else tuple(filter(None, text.split(",")))
+    if os.path.isfile(os.path.expanduser(text)):
+        return (text,)
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def blend_weights(config, styles):

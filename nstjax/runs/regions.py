@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.errors import UserError, check_choice
-from nstjax.images import Picture, load_picture
-from nstjax.images.labels import LABELS, label_masks
+from nstjax.images.labels import LabelPicture, load_labels
 from nstjax.networks.masks import MODES, propagate
 from nstjax.runs import pictures
 
@@ -16,17 +15,17 @@ class LabelPictures(NamedTuple):
     """Label pictures as read.
 
     Attributes:
-      canvas: `Picture` for the image that is optimised.
-      styles: one `Picture` per style.
+      canvas: `LabelPicture` for the image that is optimised.
+      styles: one `LabelPicture` per style.
     """
 
-    canvas: Picture
-    styles: tuple[Picture, ...]
+    canvas: LabelPicture
+    styles: tuple[LabelPicture, ...]
 
     @property
     def notes(self):
-        """Lines on labels that go unused, and on the files."""
-        ours, theirs = _labels(self.canvas), set().union(*map(_labels, self.styles))
+        """Lines on labels that go unused."""
+        ours, theirs = set(self.canvas.masks), set().union(*(style.masks for style in self.styles))
         alone = {"content_mask": sorted(ours - theirs), "style_mask": sorted(theirs - ours)}
         return tuple(
             f"{key}: label {label!r} is in no other mask; its region is left out"
@@ -54,20 +53,22 @@ def check_wanted(config, terms):
     return bool(wanted)
 
 
-def read(config, content, styles):
+def read(config, content, styles, cache):
     """The `LabelPictures` that a config names.
 
     Args:
       config: with the keys content_mask, style_mask and mask_mode.
       content: `Picture` or None.
       styles: the style pictures.
+      cache: a `Cache` of runs that may share masks.
 
     Raises:
-      UserError: for masks of another shape than their pictures, and without a label in common.
+      UserError: for masks that cannot be read, of another shape than their pictures, and without a label in
+        common.
     """
     check_choice("mask_mode", config.mask_mode, MODES)
-    canvas = load_picture(config.content_mask)
-    theirs = tuple(map(load_picture, pictures.names(config.style_mask)))
+    names = (config.content_mask, *pictures.names(config.style_mask))
+    canvas, *theirs = cache(("labels", *names), lambda: load_labels(names))
     if len(theirs) != len(styles):
         raise UserError(f"style_mask names {len(theirs)} pictures for {len(styles)} styles")
     pairs = [("content_mask", canvas, content)] if content else []
@@ -78,12 +79,13 @@ def read(config, content, styles):
                 f"{key} {mask.name} is {w} x {h} pixels and its picture {width} x {height}; expected the "
                 "same aspect ratio"
             )
-    for key, mask in (("content_mask", canvas), *(("style_mask", mask) for mask in theirs)):
-        if not _labels(mask):
-            raise UserError(f"{key} {mask.name} has none of the label colours {', '.join(LABELS)}")
-    if not _labels(canvas) & set().union(*map(_labels, theirs)):
-        raise UserError("content_mask and style_mask have no label in common")
-    return LabelPictures(canvas, theirs)
+    common = set().union(*(mask.masks for mask in theirs))
+    if not common & set(canvas.masks):
+        raise UserError(
+            f"content_mask and style_mask have no label in common: {', '.join(canvas.masks)} there, "
+            f"{', '.join(sorted(common))} here"
+        )
+    return LabelPictures(canvas, tuple(theirs))
 
 
 def make_masks(labels, terms, mode, shape, style_shapes):
@@ -114,7 +116,7 @@ def propagated(key, picture, shape, taps, mode):
 
     Args:
       key: of the config, for the message.
-      picture: a label `Picture`.
+      picture: a `LabelPicture`.
       shape: (H, W) to resize to.
       taps: names.
       mode: one of `nstjax.networks.masks.MODES`.
@@ -123,7 +125,7 @@ def propagated(key, picture, shape, taps, mode):
       UserError: for a region that covers no position of a tap.
     """
     result = {}
-    for label, mask in label_masks(picture.pixels).items():
+    for label, mask in picture.masks.items():
         result[label] = propagate(jax.image.resize(mask, shape, "linear"), taps, mode)
         for tap, where in result[label].items():
             if not jnp.any(where > 0):
@@ -132,7 +134,3 @@ def propagated(key, picture, shape, taps, mode):
                     "larger region or size, or mask_mode area"
                 )
     return result
-
-
-def _labels(picture):
-    return set(label_masks(picture.pixels))

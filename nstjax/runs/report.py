@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
 
-from nstjax import files
+from nstjax import files, images
 from nstjax.runs import page
 
 _HEAD = ("step", "stage", "seconds", "evaluations")
@@ -66,7 +66,7 @@ def _figures(run, result):
     """The pictures of a run, and its result as it is."""
     sources = [("content", run.content)] if run.content else []
     sources += [("style", picture) for picture in run.styles]
-    width, height = Image.open(result).size
+    width, height = images.open_png(result).size
     largest = max(width, height)
     figures = [_Figure(r, p.name, page.data_url(Image.fromarray(p.pixels), largest)) for r, p in sources]
     url = page.encoded_url(result.read_bytes(), "image/png")

@@ -125,7 +125,7 @@ def load(config, cache=None) -> TransferRun:
     given = regions.given(config)
     if len(given) == 1:
         raise UserError(f"{given[0]} is given alone: give both content_mask and style_mask")
-    labels = regions.read(config, content, styles) if given else None
+    labels = regions.read(config, content, styles, cache) if given else None
     name, numbers = config.weights, tuple(sorted(set(config.levels)))
     options = {"decoders": config.decoders, "preprocessing": config.preprocessing}
     key = ("levels", name, numbers, *options.values())

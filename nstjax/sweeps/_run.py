@@ -65,7 +65,7 @@ def run(
     """
     options = options or Options()
     configs = make_configs(config, design)
-    workdir, first = Path(workdir).expanduser().absolute(), jax.process_index() == 0
+    workdir, first = files.user_path(workdir), jax.process_index() == 0
     with contextlib.closing(hold(workdir)) if first else contextlib.nullcontext():
         points = load(configs, workdir)
         chosen = _chosen(points, options.only)

@@ -12,6 +12,7 @@ from typing import Any
 
 import ml_collections
 
+from nstjax import files
 from nstjax.errors import UserError, nearest
 
 
@@ -158,9 +159,9 @@ def read_pairs(path: str | Path) -> list[tuple[str, str]]:
       UserError: where it cannot be read, or a line holds something else.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(files.user_path(path), encoding="utf-8-sig", newline="") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(map(str.strip, row))]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"pairs {path}: {getattr(error, 'strerror', None) or 'not a text'}") from None
     for row in rows:
         if len(row) != 2 or not all(row):

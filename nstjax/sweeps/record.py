@@ -32,7 +32,7 @@ def read(workdir: Path) -> Record:
       UserError: where there is none, or another version wrote it.
     """
     path = workdir / _NAME
-    if not path.exists():
+    if not files.is_file(path):
         raise UserError(f"{workdir} holds no {_NAME}; expected the workdir of experiments.sweep")
     saved = files.read_json(path)
     try:

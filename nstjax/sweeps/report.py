@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from nstjax import files
+from nstjax import files, images
 from nstjax.errors import UserError
 from nstjax.images import sheet
 from nstjax.runs.page import data_url
@@ -45,7 +45,7 @@ def write(workdir: str | Path) -> dict[str, Path]:
     Raises:
       UserError: where it is no sweep's, or nothing of it is finished.
     """
-    workdir = Path(workdir).expanduser().absolute()
+    workdir = files.user_path(workdir)
     recorded = record.read(workdir)
     design = recorded.design
     points = results.collect(design, workdir)
@@ -182,9 +182,10 @@ def _grid(recorded, points):
         column = " · ".join(design.repeat(point.at)) or recorded.title
         rows[row] = columns[column] = None
         if point.image:
-            cells[row, column] = Image.open(point.image).convert("RGB")
+            cells[row, column] = images.open_png(point.image).convert("RGB")
     return sheet.grid(cells, list(rows), list(columns))
 
 
 def _thumbnail(path):
-    return data_url(Image.open(path).convert("RGB"), _LONGEST, quality=88)
+    with Image.open(path, formats=("PNG", "JPEG")) as picture:
+        return data_url(picture.convert("RGB"), _LONGEST, quality=88)

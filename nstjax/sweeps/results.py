@@ -299,5 +299,16 @@ def _keys(dicts):
 
 def _csv(rows):
     buffer = text_io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows([map(_cell, row) for row in rows])
     return buffer.getvalue()
+
+
+def _cell(value):
+    """A cell that no spreadsheet takes for a formula: text that would be one has an apostrophe before it."""
+    if not str(value).startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value

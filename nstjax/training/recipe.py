@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 
-from nstjax import images
+from nstjax import files, images
 from nstjax.errors import UserError, notify
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.decoder import LEVELS
 from nstjax.runs import provenance, validate
 from nstjax.runs.folder import RunFolder
+from nstjax.runs.pictures import read_aloud
 from nstjax.training import data, loop, reconstruction
 
 DECODERS = {f"decoder{level}": level for level in LEVELS}
@@ -76,7 +77,8 @@ def load(config: Any, workdir: str | Path, teachers: Sequence[formats.Weights], 
     skipped = {*config.held_out, *config.left_out}
     names = [str(path) for path in found if path.stem not in skipped]
     names += [f"example:{name}" for name in images.example_names()]
-    pictures = [images.load_picture(name) for name in names]
+    pictures = [read_aloud(name) for name in names]
+    notes = [f"{p.name}: {note}" for p in pictures for note in p.notes]
     inputs = {
         "pictures": {Path(p.name).name: p.sha256 for p in pictures},
         "teachers": [teacher.sha256 for teacher in teachers],
@@ -84,11 +86,11 @@ def load(config: Any, workdir: str | Path, teachers: Sequence[formats.Weights], 
         "seed": config.seed,
         "precision": provenance.precision(),
     }
-    notes = [note for teacher in teachers for note in teacher.notes]
-    for note in notes:
+    of_teachers = [note for teacher in teachers for note in teacher.notes]
+    for note in of_teachers:
         notify(f"note: {note}")
-    described = provenance.describe(inputs, command, notes)
-    return Recipe(config, Path(workdir), [p.pixels for p in pictures], described)
+    described = provenance.describe(inputs, command, [*notes, *of_teachers])
+    return Recipe(config, files.user_path(workdir), [p.pixels for p in pictures], described)
 
 
 def picture_files(config: Any) -> list[Path]:
@@ -97,7 +99,8 @@ def picture_files(config: Any) -> list[Path]:
     Raises:
       UserError: for a folder that does not exist, or holds no picture.
     """
-    return [path for folder in config.data.split(",") if folder for path in images.picture_files(folder)]
+    folders = filter(None, map(str.strip, config.data.split(",")))
+    return [path for folder in folders for path in images.picture_files(folder)]
 
 
 def check(config: Any, parts: Sequence[str]) -> None:

@@ -109,15 +109,17 @@ def load(
     References:
       Wang et al. 2020, https://arxiv.org/abs/2003.08436
     """
-    path = Path(name).expanduser()
+    path = files.user_path(name)
     if decoders or name in pretrained.SHIPPED_DECODERS:
         return _of_a_weight_set(name, decoders or name, numbers, preprocessing)
-    if path.is_dir():
+    with files.reading(path):
+        is_folder = path.is_dir()
+    if is_folder:
         if preprocessing:
             raise UserError(f"preprocessing has no meaning for the folder {name}, whose files contain theirs")
         is_torch = (path / _VGG).exists() or any(path.glob("decoder_relu?_1.pth"))
         return (_pytorch_wct if is_torch else _published)(path, numbers)
-    if path.is_file():
+    if files.is_file(path):
         beside = str(path.with_name(f"{path.stem}_decoders.safetensors"))
         return _of_a_weight_set(name, beside, numbers, preprocessing)
     if name in pretrained.NAMES:

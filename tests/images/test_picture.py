@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from PIL import Image, ImageCms
 
 from nstjax import files, images
 from nstjax.errors import UserError
-from nstjax.images.picture import MAX_BYTES
+from nstjax.images.decode import MAX_BYTES, formats
+
+ROOT = Path(__file__).parents[2]
 
 # Smooth in both directions and different in every corner and channel.
 ROWS, COLUMNS = np.mgrid[0:12, 0:16]
@@ -242,6 +245,58 @@ def test_a_truncated_picture_is_refused(tmp_path, name):
 def test_what_is_no_picture_is_refused(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
     assert re.search("not a picture in a known format|cannot be decoded", refusal(tmp_path / "a.png"))
+
+
+def test_a_png_with_a_flipped_bit_anywhere_is_refused(tmp_path):
+    save(tmp_path / "a.png", np.tile(RGB, (8, 8, 1)))
+    whole = (tmp_path / "a.png").read_bytes()
+    for at in range(8, len(whole), max(len(whole) // 60, 1)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        (tmp_path / "a.png").write_bytes(damaged)
+        assert re.search("cannot be decoded|not a picture", refusal(tmp_path / "a.png")), at
+
+
+@pytest.mark.parametrize("name", ["a.eps", "a.png", "a"])
+@pytest.mark.parametrize("kind", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xc5\xd0\xd3\xc6\x20\0\0\0"])
+def test_no_program_is_run_to_read_a_picture(tmp_path, monkeypatch, name, kind):
+    gs = tmp_path / "gs"
+    gs.write_text(f"#!/bin/sh\ntouch {tmp_path}/was_run\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / name).write_bytes(kind + b"%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n%%EOF\n" * 9)
+    assert "not a picture in a known format; expected AVIF, BMP, GIF, " in refusal(tmp_path / name)
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_pictures_are_opened_in_named_formats_alone():
+    for path in (p for part in ("nstjax", "experiments") for p in (ROOT / part).rglob("*.py")):
+        for call in re.findall(r"Image\.open\(.*", path.read_text()):
+            assert "formats=" in call, (path, call)
+    assert not {"EPS", "WMF", "GRIB", "BUFR", "HDF5", "MPEG", "FITS"} & set(formats())
+
+
+def test_a_heic_picture_is_refused_with_what_helps(tmp_path):
+    for brand in (b"heic", b"heix", b"mif1"):
+        (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(400))
+        line = refusal(tmp_path / "a.jpg")
+        assert "it is HEIC: save it as JPEG or PNG first, by `heif-convert a.heic a.jpg`" in line
+
+
+def test_a_folder_is_its_pictures_in_the_formats_that_can_be_read(tmp_path):
+    endings = {"avif": "AVIF", "webp": "WEBP", "jpg": "JPEG", "JPEG": "JPEG", "jfif": "JPEG", "png": "PNG"}
+    endings |= {"bmp": "BMP", "tif": "TIFF", "TIFF": "TIFF", "gif": "GIF", "ppm": "PPM", "jp2": "JPEG2000"}
+    for ending, kind in endings.items():
+        save(tmp_path / f"a.{ending}", RGB, format=kind)
+    for name in ("._a.png", ".hidden.png", ".DS_Store", "notes.txt", "a.eps", "a.svg", "a.mp4", "a.npy"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7 Mac OS X")
+    found = images.picture_files(tmp_path)
+    assert [path.name for path in found] == sorted(f"a.{ending}" for ending in endings)
+    for path in found:
+        assert load(path).pixels.shape == RGB.shape
+    # One that cannot be read is refused where it is read, and not left out without a word.
+    (tmp_path / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    assert images.picture_files(tmp_path)[-1].name == "b.HEIC"
 
 
 @pytest.mark.parametrize("size", [(13_000, 13_000), (30_000, 30_000), (2**31 - 1, 2**31 - 1)])

@@ -1,6 +1,8 @@
 """Many contents in many styles: what is left, in which order, and what is made once."""
 
 import importlib.util
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,8 +38,9 @@ def paint(path, seed, shape=(24, 32)):
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder of three frames, and two styles."""
+    """A folder of three frames, with what a Mac leaves beside them, and two styles."""
     (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "._frame1.png").write_bytes(b"Mac OS X")
     for number in (10, 2, 1):
         paint(tmp_path / "frames" / f"frame{number}.png", number)
     paint(tmp_path / "warm.png", 50)
@@ -59,6 +62,9 @@ def test_every_content_in_every_style_each_once(place, monkeypatch):
     picture = runs.run(alone, place / "alone")["picture"]
     of_all = place / "out" / "cold" / "frame2.png"
     np.testing.assert_array_equal(np.asarray(Image.open(picture)), np.asarray(Image.open(of_all)))
+    label = Image.open(of_all).text["Comment"]
+    assert re.fullmatch(r"nstjax; weights: .*; content: frame2\.png \w{16}; style: cold\.png \w{16}", label)
+    assert str(place).encode() not in of_all.read_bytes()
     # What is there stays; what is gone, or was made of another file, is made again.
     made.clear()
     of_all.unlink()
@@ -79,6 +85,20 @@ def test_a_content_that_cannot_be_read_does_not_stop_the_others(place):
         "frame2.png",
     ]
     assert (place / "out" / "sheet.jpg").exists()
+
+
+def test_every_picture_says_its_notes_where_it_is_read(place, capfd):
+    for name in ("frames/frame2.png", "frames/frame10.png", "cold.png"):
+        with Image.open(place / name) as opaque:
+            opaque.putalpha(Image.new("L", opaque.size, 200))
+            opaque.save(place / name)
+    styles = [str(place / "warm.png"), str(place / "cold.png")]
+    grid.run(config(), [str(place / "frames")], styles, place / "out")
+    said = [line for line in capfd.readouterr().err.splitlines() if "laid over white" in line]
+    noted = ("cold.png", "frames/frame2.png", "frames/frame10.png")
+    assert said == [f"note: {place / name}: transparent parts laid over white" for name in noted]
+    left = json.loads((place / "out" / "provenance.json").read_text())
+    assert left["notes"] == [said[0].removeprefix("note: ")]
 
 
 def test_mistakes_are_a_line_and_leave_nothing(place):

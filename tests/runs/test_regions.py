@@ -55,7 +55,14 @@ def test_a_config_with_regions(config):
     config.style_mask = save(config.style_mask, RED, BLUE)
     loaded = runs.load(config)
     assert loaded.canvas(64) == (48, 64)
-    assert loaded.notes[0] == "content_mask: label 'green' is in no other mask; its region is left out"
+    assert loaded.notes == (
+        f"{config.content_mask}: regions: green 50%, red 50%",
+        f"{config.style_mask}: regions: blue 50%, red 50%",
+        "content_mask: label 'green' is in no other mask; its region is left out",
+        "style_mask: label 'blue' is in no other mask; its region is left out",
+        *[note for note in loaded.notes if "random" in note],
+    )
+    assert loaded.provenance()["notes"] == list(loaded.notes)
     assert list(make_stage(loaded, 0).problem.targets["style"]["relu1_1"]) == ["red"]
 
 
@@ -76,7 +83,8 @@ def test_mistakes_with_masks_are_named(config, tmp_path):
     refused("style_mask names 2 pictures for 1 styles", style_mask=two)
     refused("a.png is 10 x 48 pixels", content_mask=save(tmp_path / "a.png", RED, GREEN, (10, 48)))
     save(tmp_path / "a.png", RED, GREEN)
-    refused("no label in common", style_mask=save(tmp_path / "c.png", BLUE, BLUE))
+    line = "content_mask and style_mask have no label in common: green, red there, blue here"
+    refused(line, style_mask=save(tmp_path / "c.png", BLUE, BLUE))
     refused("none of the label colours", style_mask=save(tmp_path / "c.png", (90, 60, 30), (90, 60, 30)))
     refused("missing.png", style_mask=str(tmp_path / "missing.png"))
     narrow = np.zeros((48, 64, 3), np.uint8)

@@ -156,3 +156,20 @@ def test_sheets_place_pictures_by_their_labels():
         20,
         70,
     )
+
+
+def test_no_cell_of_a_table_is_a_formula():
+    names = ["=1+1", "+a", "-b", "@c", "\td", "-1.5", "+2", "e=f", "g"]
+    points = sweeps.factor("x", {name: {"size": i} for i, name in enumerate(names)})
+    made = Design(points, {"x": "-1.5"}, ())
+    there = [
+        results.Point(name, at, failed="=cmd|' /C calc'!A0", cost={"seconds": -1.0}, losses={"@loss": -2.5})
+        for name, at in made.labels.items()
+    ]
+    expected = ["'=1+1", "'+a", "'-b", "'@c", "'\td", "-1.5", "+2", "e=f", "g"]
+    for text in (results.results_csv(made, there), results.cross_losses_csv(made, there)):
+        rows = list(csv.DictReader(text.splitlines()))
+        assert [row["x"] for row in rows] == expected
+        assert {row["seconds"] for row in rows if "seconds" in row} <= {"-1.0"}
+        assert {row["reason"] for row in rows if "reason" in row} <= {"'=cmd|' /C calc'!A0"}
+    assert {row["'@loss"] for row in rows} == {"-2.5"}
