@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nstjax.ops.arithmetic import absolute
+
 
 def ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     r"""Structural similarity of luminance: 1 for the same picture, about 0 where no structure is shared.
@@ -198,14 +200,23 @@ def _differences(x, reference):
 
 
 def _transport(x, reference):
-    """1-Wasserstein distance of the values of each channel, mean over channels."""
+    """1-Wasserstein distance of the values of each channel, mean over channels.
+
+    The mean of the distance there and that back, which rank equal values the other way round: where values
+    are those of the reference, their gradients cancel.
+    """
     ours, theirs = (a.reshape(-1, a.shape[-1]) for a in (x, reference))
+    return (_moved(ours, theirs) + _moved(theirs, ours)) / 2
+
+
+def _moved(ours, theirs):
+    """The distance of values [n, c] and [m, c]; of equal values ours come first."""
     values = jnp.concatenate([ours, theirs])
     order = jnp.argsort(values, axis=0)
     share = jnp.where(order < len(ours), 1 / len(ours), -1 / len(theirs))
     difference = jnp.cumsum(share.astype(values.dtype), axis=0)[:-1]
     steps = jnp.diff(jnp.take_along_axis(values, order, axis=0), axis=0)
-    return jnp.mean(jnp.sum(jnp.abs(difference) * steps, axis=0))
+    return jnp.mean(jnp.sum(absolute(difference) * steps, axis=0))
 
 
 def _similarity(x, reference):

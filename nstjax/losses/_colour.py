@@ -3,13 +3,14 @@
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import absolute
 from nstjax.ops.moments import masked_mean
 
 # Distances [c] between two histograms [bins, c] with centres `step` apart.
 DISTANCES = {
     "l2": lambda h, h_, step: jnp.sum(jnp.square(h - h_), 0),
     # area between the cumulated histograms: the 1-Wasserstein distance of the binned values
-    "cumulative": lambda h, h_, step: step * jnp.sum(jnp.abs(jnp.cumsum(h - h_, 0)), 0),
+    "cumulative": lambda h, h_, step: step * jnp.sum(absolute(jnp.cumsum(h - h_, 0)), 0),
 }
 
 

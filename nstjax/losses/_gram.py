@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import absolute
 from nstjax.ops.moments import area, gram_matrix
 
 # Published losses as multiples of the mean squared difference of Gram matrices that
@@ -85,7 +86,8 @@ def gram_l1_normalised(*, eps: float = 1e-8) -> Loss:
 
     The `StyleLoss` of crowsonkb/style-transfer-pytorch: not a multiple of the squared distance, but
     scaled by its own size, so that the gradient with respect to G has an L1 norm near 1 whatever the
-    distance. Gram matrices are divided by positions; both sums run over the C^2 entries.
+    distance. Gram matrices are divided by positions; both sums run over the C^2 entries. The derivative
+    of an absolute value is 0 at 0.
 
     Args:
       eps: added to the sum of absolute differences.
@@ -104,7 +106,7 @@ def gram_l1_normalised(*, eps: float = 1e-8) -> Loss:
 
     def score(x, target, *, where=None, key=None):
         difference = gram_matrix(x, where=where) - target
-        divisor = jnp.sum(jnp.abs(difference)) + eps
+        divisor = jnp.sum(absolute(difference)) + eps
         value = jnp.sum(jnp.square(difference)) / divisor
         return zero_if_empty(value, x, where)
 

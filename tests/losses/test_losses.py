@@ -127,6 +127,35 @@ def test_a_loss_is_zero_at_its_own_target(row):
     assert eager_value(row.loss, s, s) <= row.rounding
 
 
+@by_rows(*(row for row in TABLE if row.compares and not row.estimates))
+def test_the_gradient_is_zero_at_the_own_target(row):
+    """Of features whose sums are exact, so that no rounding stands for a difference."""
+    s = np.round(2 * features((4, 8, 3), 1, float)) / 2
+    with jax.enable_x64(True):
+        own, near = jax.jit(jax.vmap(jax.grad(lambda x: eager_value(row.loss, x, s))))(
+            np.stack([s, s + 0.1 * features(s.shape, 2)])
+        )
+        own, near = np.abs(own).max(), np.abs(near).max()
+    assert own <= 1e-6 * near > 0
+
+
+# Losses with a kink where two numbers are equal: |difference|, or an unsquared norm of differences.
+KINKS = ("gram_l1_normalised", "cmd", "moments_l1", "self_similarity")
+
+
+@by_rows(*(row for row in TABLE if row.name in KINKS))
+def test_the_gradient_at_a_kink_is_the_mean_of_those_beside_it(row):
+    """As central differences are: of a dead channel, and of a position that is the target's."""
+    x, s = (features((4, 5, 3), seed, float) * [1, 0, 1] for seed in range(2))
+    x[0] = s[0]
+    with jax.enable_x64(True):
+        score = jax.jit(jax.value_and_grad(lambda x: eager_value(row.loss, x, s)))
+        _, gradient = score(x)
+        steps = 1e-6 * np.eye(x.size).reshape(-1, *x.shape)
+        after, before = (np.array([score(near)[0] for near in x + side * steps]) for side in (1, -1))
+    np.testing.assert_allclose(gradient, ((after - before) / 2e-6).reshape(x.shape), rtol=1e-5, atol=1e-7)
+
+
 @ROWS
 def test_jit_is_eager_and_vmap_is_a_loop(row):
     xs, s = jnp.stack([features(SHAPE, seed) for seed in range(3)]), jnp.asarray(features(SHAPE, 9))
