@@ -42,7 +42,7 @@ def cmd(*, orders: int = 5, squash: bool = True) -> Loss:
         raise ValueError(f"orders must be at least 1; got {orders}")
 
     def target(x, *, where=None):
-        values = jax.nn.sigmoid(x) if squash else jnp.asarray(x)
+        values = jax.nn.sigmoid(x) if squash else x
         return jnp.stack([masked_mean(values**k, where) for k in range(1, orders + 1)])
 
     def score(x, raw, *, where=None, key=None):

@@ -48,12 +48,11 @@ def colour_histogram(*, bins: int = 32, distance: str = "cumulative") -> Loss:
         raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; got {distance!r}")
 
     def target(x, *, where=None):
-        x = jnp.asarray(x)
         # Written so that a value of exactly 0 or 1 still has a derivative.
         place = jnp.where(x < 0, 0.0, jnp.where(x > 1, 1.0, x)) * (bins - 1)
         below = jnp.minimum(jnp.floor(place), bins - 2)
         upper = place - below
-        weights = jnp.ones(x.shape[:2], x.dtype) if where is None else where.astype(x.dtype)
+        weights = jnp.ones(x.shape[:2], x.dtype) if where is None else where
         weights = weights / jnp.maximum(jnp.sum(weights), jnp.finfo(x.dtype).tiny)
         channel = jnp.broadcast_to(jnp.arange(x.shape[-1]), x.shape)
         empty, below = jnp.zeros((bins, x.shape[-1]), x.dtype), below.astype(int)

@@ -92,5 +92,5 @@ def _histograms(sample, bins):
 def _place(x, low, width, bins):
     """The bin that each value is in, and how far, from 0 to 1."""
     place = safe_divide(x - low, width)
-    bin = jnp.clip(place, 0, bins - 1).astype(int)
-    return bin, jnp.clip(place - bin, 0, 1)
+    bin = jnp.floor(jnp.clip(place, 0, bins - 1))
+    return bin.astype(int), jnp.clip(place - bin, 0, 1)

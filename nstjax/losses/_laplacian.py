@@ -65,7 +65,7 @@ def _reduce(x, start, operation, pool):
 
 
 def _block_mask(where, pool):
-    return _reduce(jnp.asarray(where), jnp.inf, lax.min, pool)
+    return _reduce(where, jnp.inf, lax.min, pool)
 
 
 def _flow(x, mask, near, far):
