@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nstjax.losses._base import Loss
+from nstjax.ops.arithmetic import safe_divide
 from nstjax.ops.moments import masked_mean
 
 
@@ -14,9 +15,10 @@ def laplacian(*, pool: int = 4, pixel_range: float = 255.0) -> Loss:
               (\Delta \bar x)_p = \sum_{q \sim p} \bar x_p - \bar x_q
 
     :math:`\bar x` is the average over blocks of pool x pool pixels, an incomplete last row or column left
-    out; q are the up to four neighbours of block p in the picture and, under a mask, in it. Laplacians
-    are summed over channels, squared differences averaged over the N blocks. A block is as much in a
-    mask as its pixel that is least so. For the tap `image`.
+    out; q are the up to four neighbours of block p in the picture and, under a mask, in it: the difference of
+    two is multiplied by the smaller of their masks over the larger. Laplacians are summed over channels,
+    squared differences averaged over the N blocks. A block is as much in a mask as its pixel that is least
+    so. For the tap `image`.
 
     Args:
       pool: 4 in the paper, which combines several as several terms.
@@ -69,6 +71,9 @@ def _block_mask(where, pool):
 
 
 def _flow(x, mask, near, far):
-    """Differences between neighbours, as much as both are in the mask."""
+    """Differences between neighbours, times the smaller of their masks over the larger, 0 where both are."""
     difference = x[far] - x[near]
-    return difference if mask is None else difference * mask[near] * mask[far]
+    if mask is None:
+        return difference
+    less, more = (f(mask[near], mask[far]) for f in (jnp.minimum, jnp.maximum))
+    return difference * safe_divide(less, more)

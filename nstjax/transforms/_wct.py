@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from nstjax.ops.arithmetic import matmul
-from nstjax.ops.moments import Moments, area, gram_matrix, masked_mean
+from nstjax.ops.moments import Moments, area, concentration, gram_matrix, masked_mean
 from nstjax.ops.roots import inverse_root, newton_schulz, root
 from nstjax.transforms._base import Transform, by_moments
 
@@ -48,7 +48,7 @@ def wct(
       cut: eigenvalues of covariances below it are dropped, as are those below float32 rounding (about
         1e-6 of the largest).
       unbiased: whether covariances are divided by n - 1 (by 1 where that is less), rather than by n, the
-        number of positions or the sum of the mask.
+        number of positions. A mask M is worth n = (sum M)^2 / sum M^2 positions.
       clamp: whether the result is clipped to the range of x, of all channels together.
       iterations: of Newton-Schulz, for accelerators, instead of eigenvalues; without a `cut`.
 
@@ -79,10 +79,12 @@ def wct(
     def accumulate(x, *, where=None):
         mean = masked_mean(x, where)
         least, most = _range(x, where) if clamp else (None, None)
-        return Moments(area(x, where), mean, gram_matrix(x - mean[None, None], where=where), least, most)
+        spread = gram_matrix(x - mean[None, None], where=where)
+        return Moments(area(x, where), mean, spread, least, most, concentration(x, where))
 
     def covariance(moments, ridge):
-        scale = moments.n / jnp.maximum(moments.n - 1, 1) if unbiased else 1.0
+        share = moments.concentration  # 1 / n
+        scale = 1 / jnp.maximum(1 - share, share) if unbiased else 1.0
         return scale * moments.spread + ridge * jnp.eye(len(moments.mean), dtype=moments.mean.dtype)
 
     def style(moments):

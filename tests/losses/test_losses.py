@@ -173,6 +173,20 @@ def test_a_mask_of_ones_is_no_mask(row):
     np.testing.assert_allclose(evaluate(row.loss)(x, s, ones, None)[0], plain, rtol=1e-5)
 
 
+@pytest.mark.parametrize("level", [1e-3, 1e-30])
+@ROWS
+def test_a_constant_mask_is_no_mask(row, level):
+    """Masks are normalised by area: value and gradient are those without one."""
+    x, s, same = features(SHAPE, 0), features(SHAPE, 1), np.full(SHAPE[:2], level, np.float32)
+    plain, slope = evaluate(row.loss)(x, s, None, None)
+    for target_where in (same, None):
+        got, gradient = evaluate(row.loss)(x, s, same, target_where)
+        np.testing.assert_allclose(got, plain, rtol=max(row.rtol, 1e-5))
+        np.testing.assert_allclose(
+            gradient, slope, rtol=1e-3, atol=1e-4 * np.abs(slope).max()
+        )  # sums in float32
+
+
 @ROWS
 def test_an_empty_mask_scores_zero_with_zero_gradient(row):
     x, s, none = features(SHAPE, 0), features(SHAPE, 1), np.zeros(SHAPE[:2], np.float32)
