@@ -1,5 +1,7 @@
 """Wasserstein distance of Gaussians: the Bures metric between covariances."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -56,35 +58,38 @@ def wasserstein_gaussian(*, convention: str = "wasserstein", iterations: int | N
 
     def score(x, target, *, where=None, key=None):
         moments = raw_moments(x, where=where)
-        eye = jnp.eye(x.shape[-1], dtype=moments[0].dtype)
-        a, b = (covariance_matrix(m) + ridge * eye for m in (moments, target))
+        a, b = (covariance_matrix(m) for m in (moments, target))
         means = jnp.sum(jnp.square(moments[0] - target[0]))
-        covariances = _bures(a, b) if iterations is None else _bures_by_products(a, b, iterations)
+        if iterations is None:
+            covariances = _bures(a, b, ridge)
+        else:
+            eye = ridge * jnp.eye(x.shape[-1], dtype=a.dtype)
+            covariances = _bures_by_products(a + eye, b + eye, iterations)
         return zero_if_empty(scale(x.shape[-1]) * (means + covariances), x, where)
 
     return Loss(target=raw_moments, score=score)
 
 
-@jax.custom_jvp
-def _bures(a, b):
-    """tr(a + b - 2 (b^1/2 a b^1/2)^1/2) of covariances [c, c], as a sum of squares."""
-    return _transport(a, b)[0]
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _bures(a, b, ridge):
+    """tr(a + b - 2 (b^1/2 a b^1/2)^1/2) of covariances [c, c] plus a ridge, as a sum of squares."""
+    return _transport(a, b, ridge)[0]
 
 
 @_bures.defjvp
-def _bures_tangent(primals, tangents):
-    value, forth, back = _transport(*primals)
-    da, db = tangents
+def _bures_tangent(ridge, primals, tangents):
+    (a, b), (da, db) = primals, tangents
+    value, forth, back = _transport(a, b, ridge)
     return value, jnp.trace(da) - jnp.vdot(forth, da) + jnp.trace(db) - jnp.vdot(back, db)
 
 
-def _transport(a, b):
-    """The squared distance of a and b, the symmetric map that takes a to b, and the one back.
+def _transport(a, b, ridge):
+    """The squared distance of a and b, with a ridge each, the symmetric map of a to b, and the one back.
 
     b^1/2 a^1/2 = u diag(s) v. The eigenvalues of b^1/2 a b^1/2 are s^2, which float32 would lose where s
     is below 3e-4 of the largest.
     """
-    root_a, root_b = root(a), root(b)
+    root_a, root_b = root(a, 0.0, ridge), root(b, 0.0, ridge)
     u, s, v = jnp.linalg.svd(matmul(root_b, root_a))
     some = s > len(s) * jnp.finfo(s.dtype).eps * s[0]
     weights = safe_divide(1, s, where=some)[None]

@@ -45,8 +45,8 @@ def wct(
     Args:
       ridge_content: times I, added to the covariance of x.
       ridge_style: the same of the style.
-      cut: eigenvalues of covariances below it are dropped, as are those below float32 rounding (about
-        1e-6 of the largest).
+      cut: eigenvalues of covariances, with the ridge, below it are dropped, as are those below float32
+        rounding (about 1e-6 of the largest) on a side without a ridge.
       unbiased: whether covariances are divided by n - 1 (by 1 where that is less), rather than by n, the
         number of positions. A mask M is worth n = (sum M)^2 / sum M^2 positions.
       clamp: whether the result is clipped to the range of x, of all channels together.
@@ -82,18 +82,22 @@ def wct(
         spread = gram_matrix(x - mean[None, None], where=where)
         return Moments(area(x, where), mean, spread, least, most, concentration(x, where))
 
-    def covariance(moments, ridge):
+    def covariance(moments):
         share = moments.concentration  # 1 / n
         scale = 1 / jnp.maximum(1 - share, share) if unbiased else 1.0
-        return scale * moments.spread + ridge * jnp.eye(len(moments.mean), dtype=moments.mean.dtype)
+        return scale * moments.spread
+
+    def roots(moments, ridge, by_eigenvalues, at):
+        a = covariance(moments)
+        if iterations is None:
+            return by_eigenvalues(a, cut, ridge)
+        return newton_schulz(a + ridge * jnp.eye(len(a), dtype=a.dtype), iterations)[at]
 
     def style(moments):
-        a = covariance(moments, ridge_style)
-        return moments.mean, root(a, cut) if iterations is None else newton_schulz(a, iterations)[0]
+        return moments.mean, roots(moments, ridge_style, root, 0)
 
     def content(moments):
-        a = covariance(moments, ridge_content)
-        whitening = inverse_root(a, cut) if iterations is None else newton_schulz(a, iterations)[1]
+        whitening = roots(moments, ridge_content, inverse_root, 1)
         return moments.mean, whitening, moments.least, moments.most
 
     def apply(x, content, style):

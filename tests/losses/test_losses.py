@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rows import TABLE, eager_value, features, value
+from rows import TABLE, blended_value, eager_value, features, value
 
 from nstjax import losses
 
@@ -154,6 +154,25 @@ def test_the_gradient_at_a_kink_is_the_mean_of_those_beside_it(row):
         steps = 1e-6 * np.eye(x.size).reshape(-1, *x.shape)
         after, before = (np.array([score(near)[0] for near in x + side * steps]) for side in (1, -1))
     np.testing.assert_allclose(gradient, ((after - before) / 2e-6).reshape(x.shape), rtol=1e-5, atol=1e-7)
+
+
+def test_cmd_is_precise_near_its_target_in_float32():
+    """Its program takes central moments, whose differences float32 knows to 1e-4 of the gradient here."""
+    loss = losses.cmd()
+    s = features((32, 32, 16), 1, float) + 3
+    x = s + 0.01 * features(s.shape, 2, float)
+    gradient = jax.jit(jax.grad(lambda x, s: eager_value(loss, x, s)))
+    with jax.enable_x64(True):
+        exact = np.asarray(gradient(x, s))
+    found = gradient(x.astype(np.float32), s.astype(np.float32))
+    assert np.linalg.norm(found - exact) < 1e-3 * np.linalg.norm(exact)
+
+
+def test_a_blend_of_cmd_has_the_moments_of_the_mixture():
+    loss, x = losses.cmd(squash=False), features((4, 5, 3), 0)
+    a, b = features((4, 6, 3), 1), 2 * features((2, 6, 3), 2) + 1
+    found = blended_value(loss, x, [a, b], [2 / 3, 1 / 3])
+    np.testing.assert_allclose(found, value(loss, x, np.concatenate([a, b])), rtol=1e-5)
 
 
 @ROWS

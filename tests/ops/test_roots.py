@@ -38,6 +38,18 @@ def test_roots_are_those_of_scipy(eigenvalues):
     np.testing.assert_allclose(root(jnp.diag(jnp.arange(4.0))).diagonal(), np.sqrt(np.arange(4)), atol=1e-6)
 
 
+def test_a_ridge_is_not_lost_to_rounding():
+    """Of float32: the least eigenvalue that is told from 0 is about 10 here."""
+    basis = np.eye(4, dtype=np.float32)
+    a = basis * np.float32([0, 1e-3, 1e3, 1e7])
+    expected = np.sqrt(np.array([1, 1 + 1e-3, 1e3 + 1, 1e7 + 1]))
+    np.testing.assert_allclose(
+        jax.jit(root, static_argnums=(1, 2))(a, 0.0, 1.0).diagonal(), expected, rtol=1e-5
+    )
+    inverse = jax.jit(inverse_root, static_argnums=(1, 2))(a, 0.0, 1.0)
+    np.testing.assert_allclose(inverse.diagonal(), 1 / expected, rtol=1e-5)
+
+
 TRACES = [
     jax.jit(jax.grad(lambda a, f=f: jnp.trace(f(a)))) for f in (root, lambda a: newton_schulz(a, 30)[0])
 ]
