@@ -102,6 +102,41 @@ def newton_schulz(a: jax.Array, iterations: int) -> tuple[jax.Array, jax.Array]:
     return y * jnp.sqrt(norm), z / jnp.sqrt(norm)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def newton_schulz_lyapunov(a: jax.Array, iterations: int) -> jax.Array:
+    r"""The root of `newton_schulz`, with the derivative that solves the Lyapunov equation by as many steps.
+
+    .. math:: S\,dS + dS\,S = dA: \quad Q \leftarrow \tfrac12 (3 Q - Q B^2 - B^2 Q + B Q B), \quad
+              B \leftarrow \tfrac12 B (3 I - B^2)
+
+    from :math:`B = S / \|S\|_F, Q = dA / \|S\|_F`; dS is half of the last Q. It is neither the derivative of
+    the steps nor the exact one, where an eigenvalue of the root is far below its norm.
+
+    References:
+      Lin & Maji 2017, https://arxiv.org/abs/1707.06772, and msubhransu/matrix-sqrt
+    """
+    return newton_schulz(a, iterations)[0]
+
+
+@newton_schulz_lyapunov.defjvp
+def _newton_schulz_lyapunov_tangent(iterations, primals, tangents):
+    s = newton_schulz(primals[0], iterations)[0]
+    square = jnp.sum(jnp.square(s))
+    norm = jnp.sqrt(jnp.where(square > 0, square, 1.0))
+
+    def step(b, _):
+        return 1.5 * b - 0.5 * matmul(b, matmul(b, b)), b
+
+    def solve(q, b):
+        square = matmul(b, b)
+        return 1.5 * q - 0.5 * (matmul(q, square) + matmul(square, q) - matmul(matmul(b, q), b)), None
+
+    # Every map of Q is symmetric and commutes with the others, so that this is its transpose too.
+    _, steps = jax.lax.scan(step, s / norm, length=iterations)
+    q, _ = jax.lax.scan(solve, tangents[0] / norm, steps)
+    return s, q / 2
+
+
 def _spectrum(a, cut, ridge):
     """Which eigenvalues count, the square roots of those, 0 for the others, and eigenvectors."""
     values, vectors = jnp.linalg.eigh(a)
