@@ -145,14 +145,12 @@ def nine_point(image):
 
 
 def edges(image, other):
-    """LapStyle: of the difference of the sums of channels, the means of blocks of 4 x 4 pixels."""
-    x = (
-        (255 * (np.asarray(image, float) - np.asarray(other, float)))
-        .sum(-1)[:4, :8]
-        .reshape(1, 4, 2, 4)
-        .mean((1, 3))
-    )
-    return (x[0, 0] - x[0, 1]) ** 2  # each of two blocks has one neighbour
+    """LapStyle: a convolution, without padding, of the means of blocks of 4 x 4 pixels of all channels."""
+    x = (256 * (np.asarray(image, float) - np.asarray(other, float))).sum(-1)
+    h, w = (side // 4 for side in x.shape)
+    x = x[: 4 * h, : 4 * w].reshape(h, 4, w, 4).mean((1, 3))
+    x = 4 * x[1:-1, 1:-1] - x[:-2, 1:-1] - x[2:, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:]
+    return (x**2).mean() if x.size else 0.0
 
 
 def column(image):
@@ -364,6 +362,16 @@ def test_style_terms_read_taps_that_exist():
     of_content = {"feature", "feature_deep_photo", "feature_sum", "self_similarity", "laplacian"}
     others = {name for name in losses.__all__ if name.startswith("tv_")} | {"value_range", "Loss"}
     assert set(presets.STYLE_LOSSES) == set(losses.__all__) - of_content - others
+
+
+def test_the_laplacian_of_lapstyle_is_of_blocks_with_four_neighbours():
+    (loss,) = (t.loss for t in terms.build(presets.lapstyle()) if t.name == "laplacian")
+    x, content = picture(0, (18, 21)), picture(1, (18, 21))  # those of `IMAGE` are too few
+    value, gradient = jax.jit(jax.value_and_grad(lambda x: loss.score(x, loss.target(content))))(x)
+    assert value == pytest.approx(edges(x, content), rel=1e-5)
+    change = np.random.default_rng(2).normal(size=x.shape)
+    near = [edges(np.asarray(x, float) + side * 1e-3 * change, content) for side in (1, -1)]
+    assert (gradient * change).sum() == pytest.approx((near[0] - near[1]) / 2e-3, rel=1e-4)
 
 
 def test_strotss_weighs_its_palette_by_alpha():

@@ -11,9 +11,9 @@ from nstjax.transforms._base import Transform, by_moments
 
 # The arguments of `wct` for which it equals published code.
 CONVENTIONS: dict[str, dict[str, Any]] = {
-    # Yijunmaverick/UniversalStyleTransfer, in float64; with alpha = 0.6
+    # Yijunmaverick/UniversalStyleTransfer; with alpha = 0.6
     "universal_style_transfer": {},
-    # irasin/Pytorch_WCT, the same; with alpha = 1
+    # irasin/Pytorch_WCT, the same in float64; with alpha = 1
     "pytorch_wct": {},
     # NVIDIA/FastPhotoStyle: I is added to the covariance of x
     "fast_photo_style": {"ridge_content": 1.0},
@@ -58,9 +58,6 @@ def wct(
 
     Raises:
       ValueError: for a ridge or `cut` that is not at least 0, and for `iterations` below 1.
-
-    Differs from the code: UniversalStyleTransfer drops as many eigenvalues on either side as on the one
-    that loses more; here each side drops its own, as in its script for two styles.
 
     References:
       Li et al. 2017, sec. 3.2, https://arxiv.org/abs/1705.08086
