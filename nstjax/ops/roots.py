@@ -16,10 +16,17 @@ def root(a: jax.Array, cut: float = 0.0, ridge: float = 0.0) -> jax.Array:
 
     .. math:: (A + r I)^{1/2} = V (\Lambda + r I)^{1/2} V^T
 
-    Eigenvalues below `cut`, with the ridge r, count as 0, in the derivative too, as do those below rounding
-    (about 1e-6 of the largest in float32) where there is no ridge. One that is added before may be lost to
-    rounding. That solves the Lyapunov equation :math:`S\,dS + dS\,S = dA`, so it is finite
+    Where there is no ridge, eigenvalues below rounding (about 1e-6 of the largest in float32) count as 0, in
+    the derivative too. That solves the Lyapunov equation :math:`S\,dS + dS\,S = dA`, so it is finite
     where eigenvalues repeat or vanish.
+
+    Args:
+      a: A, [c, c].
+      cut: eigenvalues below it, with the ridge, count as 0 too.
+      ridge: r, at least 0. One that is added to the matrix before may be lost to rounding.
+
+    Returns:
+      [c, c].
 
     >>> import jax.numpy as jnp
     >>> root(jnp.diag(jnp.array([4.0, 9.0, 0.0]))).round().diagonal().tolist()
@@ -43,6 +50,12 @@ def inverse_root(a: jax.Array, cut: float = 0.0, ridge: float = 0.0) -> jax.Arra
     .. math:: (A + r I)^{-1/2} = V (\Lambda + r I)^{-1/2} V^T
 
     Eigenvalues that `root` counts as 0 stay 0: the inverse is that on the rest of the space.
+
+    Args:
+      a, cut, ridge: as of `root`.
+
+    Returns:
+      [c, c].
 
     >>> import jax.numpy as jnp
     >>> inverse_root(jnp.diag(jnp.array([4.0, 16.0, 0.0]))).round(3).diagonal().tolist()
