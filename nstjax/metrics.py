@@ -1,16 +1,45 @@
 """Measures of finished pictures: structure, detail and colour, compared with a content or a style.
 
 Pictures are [h, w, 3] float32 sRGB in [0, 1], one at a time (`jax.vmap` for more), and every measure is a
-scalar, or scalars by name. Luminance is Y' = 0.299 R + 0.587 G + 0.114 B (Rec. 601) of the sRGB values.
+scalar, or scalars by name. Pictures of fewer bits are measured in float32, the result is of their dtype;
+integers are a ValueError. Luminance is Y' = 0.299 R + 0.587 G + 0.114 B (Rec. 601) of the sRGB values.
 """
 
+import functools
 import math
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nstjax.ops.arithmetic import absolute
+from nstjax.ops.shapes import as_dtype, check_floating, widened
 
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def _measure(f: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """f of pictures or features, which are refused as integers and computed with in float32 at least."""
+
+    @functools.wraps(f)
+    def measure(*arrays, **named):
+        given = [*arrays, *named.values()]
+        for array in given:
+            check_floating("pictures", array)
+        arrays, named = jax.tree.map(jnp.asarray, (arrays, named))
+        wide, wide_named = widened((arrays, named))
+        found = f(*wide, **wide_named)
+        if isinstance(found, dict):  # in its order, which a map over trees would sort
+            return {name: as_dtype(value, given[0]) for name, value in found.items()}
+        return as_dtype(found, given[0])
+
+    return measure
+
+
+@_measure
 def ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     r"""Structural similarity of luminance: 1 for the same picture, about 0 where no structure is shared.
 
@@ -42,6 +71,7 @@ def ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     return _similarity(_luminance(x), _luminance(reference))
 
 
+@_measure
 def edge_ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     r"""Structural similarity of edges: how well the edges of a content survive a change of tones.
 
@@ -74,6 +104,7 @@ def edge_ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     return _similarity(_edges(_luminance(x)), _edges(_luminance(reference)))
 
 
+@_measure
 def high_frequency(x: jax.Array) -> jax.Array:
     r"""Root mean square of luminance minus its Gaussian blur (sigma = 2 pixels).
 
@@ -101,6 +132,7 @@ def high_frequency(x: jax.Array) -> jax.Array:
     return _root(jnp.mean(jnp.square(luminance - blurred)))
 
 
+@_measure
 def saturation(x: jax.Array) -> jax.Array:
     r"""Mean chroma: how colourful a picture is.
 
@@ -122,6 +154,7 @@ def saturation(x: jax.Array) -> jax.Array:
     return jnp.mean(jnp.max(x, axis=-1) - jnp.min(x, axis=-1))
 
 
+@_measure
 def clipped(x: jax.Array) -> jax.Array:
     r"""Share of values at an end of the range, where detail is lost.
 
@@ -140,10 +173,10 @@ def clipped(x: jax.Array) -> jax.Array:
     >>> float(clipped(jnp.array([[[0.0, 0.25, 0.5], [0.75, 0.999, 1.2]]])))
     0.5
     """
-    x = jnp.asarray(x)
     return jnp.mean((x <= 1 / 510) | (x >= 1 - 1 / 510), dtype=x.dtype)
 
 
+@_measure
 def colour_gaps(x: jax.Array, style: jax.Array) -> dict[str, jax.Array]:
     r"""Distances of the colours of a picture from the colours of a style, regardless of their positions.
 
@@ -171,6 +204,7 @@ def colour_gaps(x: jax.Array, style: jax.Array) -> dict[str, jax.Array]:
     return {**gaps, "wasserstein": _transport(x, style)}
 
 
+@_measure
 def channel_gaps(x: jax.Array, reference: jax.Array) -> dict[str, jax.Array]:
     """Differences of the mean and the standard deviation of each channel from those of a reference.
 
@@ -198,14 +232,23 @@ def _differences(x, reference):
 
 
 def _transport(x, reference):
-    """1-Wasserstein distance of the values of each channel, mean over channels."""
+    """1-Wasserstein distance of the values of each channel, mean over channels.
+
+    The mean of the distance there and that back, which rank equal values the other way round: where values
+    are those of the reference, their gradients cancel.
+    """
     ours, theirs = (a.reshape(-1, a.shape[-1]) for a in (x, reference))
+    return (_moved(ours, theirs) + _moved(theirs, ours)) / 2
+
+
+def _moved(ours, theirs):
+    """The distance of values [n, c] and [m, c]; of equal values ours come first."""
     values = jnp.concatenate([ours, theirs])
     order = jnp.argsort(values, axis=0)
     share = jnp.where(order < len(ours), 1 / len(ours), -1 / len(theirs))
     difference = jnp.cumsum(share.astype(values.dtype), axis=0)[:-1]
     steps = jnp.diff(jnp.take_along_axis(values, order, axis=0), axis=0)
-    return jnp.mean(jnp.sum(jnp.abs(difference) * steps, axis=0))
+    return jnp.mean(jnp.sum(absolute(difference) * steps, axis=0))
 
 
 def _similarity(x, reference):
@@ -235,7 +278,6 @@ def _edges(luminance):
 
 def _luminance(x):
     """[h, w] of [h, w, 3]."""
-    x = jnp.asarray(x)
     if x.ndim != 3 or x.shape[-1] != 3:
         raise ValueError(f"a picture must be [h, w, 3]; got {list(x.shape)}")
     return 0.299 * x[..., 0] + 0.587 * x[..., 1] + 0.114 * x[..., 2]

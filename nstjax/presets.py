@@ -144,7 +144,15 @@ def lapstyle():
     return {
         "content": _content("feature", "relu4_2", weight=20.0),
         "style": term("gram", STYLE_TAPS, convention="neural_style", weight=100.0),
-        "laplacian": term("laplacian", "image", reference="content", pool=4, weight=100.0),  # k = 2
+        "laplacian": term(
+            "laplacian",
+            "image",
+            reference="content",
+            pool=4,  # k = 2
+            pixel_range=256.0,
+            convention="lapstyle",
+            weight=100.0,
+        ),
         "tv": _tv_corner(1e-3),
     }
 

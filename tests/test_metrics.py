@@ -193,6 +193,14 @@ def test_gradients_are_finite(measure):
     assert np.isfinite(jax.jit(jax.vmap(slope))(*some(3, 2))).all()
 
 
+@pytest.mark.parametrize("measure", [metrics.ssim, metrics.edge_ssim, metrics.colour_gaps])
+def test_gradients_are_zero_where_pictures_are_one(measure):
+    x = picture(6, 5)
+    slope = jax.jit(jax.grad(lambda *both: sum(jax.tree.leaves(measure(*both)))))
+    own, near = np.abs(slope(x, x)).max(), np.abs(slope(x, picture(6, 5, seed=1))).max()
+    assert own < 1e-5 * near
+
+
 @pytest.mark.parametrize("measure", [metrics.ssim, metrics.edge_ssim])
 def test_shapes_are_checked(measure):
     with pytest.raises(ValueError, match=r"one shape; got \(4, 4, 3\) and \(4, 5, 3\)"):

@@ -55,7 +55,11 @@ def objective(preset):
 
 
 def maps(image, tap):
-    return np.asarray(features(image, tap), float)
+    """`features` in float64."""
+    image = np.asarray(image, float)
+    if tap == "image":
+        return image
+    return np.maximum(image[::2, ::2] @ lines(tap).astype(float), 0 if tap.startswith("relu") else -9)
 
 
 def of(image, tap):
@@ -102,6 +106,28 @@ def w2(tap):
     return ((m - n) ** 2).mean() + np.diag(a + b - 2 * cross).mean()
 
 
+def lyapunov(root):
+    """sqrtm.py: the gradient with respect to a matrix of the trace of its root, by 12 steps."""
+    scale, eye = np.linalg.norm(root), np.eye(len(root))
+    a, q = root / scale, eye / scale
+    for _ in range(12):
+        rest = 3 * eye - a @ a
+        q = (q @ rest - a @ (a @ q - q @ a)) / 2
+        a = a @ rest / 2
+    return q / 2
+
+
+def w2_slope(tap, change):
+    """The derivative of `w2` as crowsonkb computes it, along a change [n, c] of features."""
+    x, s = of(IMAGE, tap), of(PAINTING, tap)
+    (n, c), centred = x.shape, x - x.mean(0)
+    a, b = (np.cov(v.T, bias=True) + 1e-4 * np.eye(c) for v in (x, s))
+    root = newton_schulz(b)
+    by_covariance = (np.eye(c) - 2 * root @ lyapunov(newton_schulz(root @ a @ root)) @ root) / c
+    by_mean = 2 * (x.mean(0) - s.mean(0)) / c
+    return ((by_mean / n + centred @ (by_covariance + by_covariance.T) / n) * change).sum()
+
+
 def moments(tap):
     x, s = (1 / (1 + np.exp(-of(image, tap))) for image in (IMAGE, PAINTING))
     return sum(
@@ -119,9 +145,12 @@ def nine_point(image):
 
 
 def edges(image, other):
-    """LapStyle: of the difference of the sums of channels, the means of blocks of 4 x 4 pixels."""
-    x = (255 * np.asarray(image - other, float)).sum(-1)[:4, :8].reshape(1, 4, 2, 4).mean((1, 3))
-    return (x[0, 0] - x[0, 1]) ** 2  # each of two blocks has one neighbour
+    """LapStyle: a convolution, without padding, of the means of blocks of 4 x 4 pixels of all channels."""
+    x = (256 * (np.asarray(image, float) - np.asarray(other, float))).sum(-1)
+    h, w = (side // 4 for side in x.shape)
+    x = x[: 4 * h, : 4 * w].reshape(h, 4, w, 4).mean((1, 3))
+    x = 4 * x[1:-1, 1:-1] - x[:-2, 1:-1] - x[2:, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:]
+    return (x**2).mean() if x.size else 0.0
 
 
 def column(image):
@@ -232,6 +261,52 @@ def test_a_preset_computes_what_its_source_does(name):
     assert parts(getattr(presets, name)()) == pytest.approx(WHOLE[name](), rel=1e-4)
 
 
+STEP = 1e-6
+
+
+def slopes(name, direction, monkeypatch):
+    """{term: the derivative of its part along a direction}, by differences of the source's values."""
+    parts = []
+    for side in (1, -1):
+        monkeypatch.setattr(f"{__name__}.w2", lambda tap: 0.0)  # has a gradient that is not its derivative
+        monkeypatch.setattr(f"{__name__}.IMAGE", np.asarray(IMAGE, float) + side * STEP * direction)
+        parts.append(WHOLE[name]())
+        monkeypatch.undo()
+    found = {term: (after - parts[1][term]) / 2 / STEP for term, after in parts[0].items()}
+    if name == "crowsonkb":
+        changes = {
+            tap: np.subtract(*(of(np.asarray(IMAGE, float) + h * direction, tap) for h in (STEP, -STEP)))
+            for tap in STYLE
+        }
+        found["style"] = sum(
+            w / 341 * w2_slope(tap, changes[tap] / 2 / STEP)
+            for w, tap in zip((256, 64, 16, 4, 1), STYLE, strict=True)
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "crowsonkb" else n for n in WHOLE]
+)
+def test_a_preset_has_the_gradient_of_its_source(name, monkeypatch):
+    weights, score = objective(getattr(presets, name)())
+
+    def found(image):
+        report = score(image, jax.random.key(0))[1]
+        return {
+            name: sum(weight * report[f"{name}/{tap}"] for tap, weight in taps.items())
+            for name, taps in weights.items()
+        }
+
+    gradients = jax.jit(jax.jacrev(found))(IMAGE)
+    direction = np.random.default_rng(3).normal(size=IMAGE.shape)
+    for term, expected in slopes(name, direction, monkeypatch).items():
+        gradient = np.asarray(gradients[term], float)
+        size = np.linalg.norm(gradient) * np.linalg.norm(direction)
+        # Of float32, beside differences in float64.
+        assert (gradient * direction).sum() == pytest.approx(expected, rel=1e-3, abs=1e-5 * size), term
+
+
 def differences(tap):
     """What pulls features: of content, of Gram matrices of sums, of ranks; each [n, c]."""
     x, c, s = (of(image, tap) for image in (IMAGE, CONTENT, PAINTING))
@@ -287,6 +362,16 @@ def test_style_terms_read_taps_that_exist():
     of_content = {"feature", "feature_deep_photo", "feature_sum", "self_similarity", "laplacian"}
     others = {name for name in losses.__all__ if name.startswith("tv_")} | {"value_range", "Loss"}
     assert set(presets.STYLE_LOSSES) == set(losses.__all__) - of_content - others
+
+
+def test_the_laplacian_of_lapstyle_is_of_blocks_with_four_neighbours():
+    (loss,) = (t.loss for t in terms.build(presets.lapstyle()) if t.name == "laplacian")
+    x, content = picture(0, (18, 21)), picture(1, (18, 21))  # those of `IMAGE` are too few
+    value, gradient = jax.jit(jax.value_and_grad(lambda x: loss.score(x, loss.target(content))))(x)
+    assert value == pytest.approx(edges(x, content), rel=1e-5)
+    change = np.random.default_rng(2).normal(size=x.shape)
+    near = [edges(np.asarray(x, float) + side * 1e-3 * change, content) for side in (1, -1)]
+    assert (gradient * change).sum() == pytest.approx((near[0] - near[1]) / 2e-3, rel=1e-4)
 
 
 def test_strotss_weighs_its_palette_by_alpha():

@@ -20,14 +20,16 @@ class Loss:
       blend: `blend(targets, weights) -> target` of several styles, for weights that sum to 1. Statistics
         average linearly; samples are pooled, each style's weighted.
 
-    `features` is `[h, w, c]` float32, `where` a soft mask `[h, w]` in [0, 1] or None for everywhere,
-    `key` a PRNG key for losses that draw at random. A mask weights positions and is normalised by
-    its area, so a mask of ones changes nothing and an empty mask scores 0 with a zero gradient.
+    `features` is `[h, w, c]` float32, `where` a soft mask `[h, w]` in [0, 1] or of booleans, or None for
+    everywhere, `key` a PRNG key for losses that draw at random. A mask weights positions and is normalised
+    by its area, so a mask of ones changes nothing and an empty mask scores 0 with a zero gradient. With
+    features of fewer bits everything is computed in float32: the target stays so, the score and its gradient
+    are of the features' dtype.
 
     Raises:
       ValueError: from both functions, for features that are not `[h, w, c]` (`jax.vmap` maps over a batch),
         a mask of another size, and a target of another shape than the features' own; of samples, which may
-        be of any number, with other channels.
+        be of any number, with other channels; and for integers, such as pixels of 8 bits.
     """
 
     target: Callable

@@ -17,7 +17,7 @@ def cmd(*, orders: int = 5, squash: bool = True) -> Loss:
               c_k = \overline{(f - \overline{f})^k}, \quad f = \mathrm{sigmoid}(F)
 
     Each norm runs over the C channels and is not squared, nor divided by anything; where two moments are
-    equal its gradient is 0. The target is raw moments, which average linearly.
+    equal its gradient is 0. A blend of styles has the moments of their mixture.
 
     Args:
       orders: K.
@@ -25,7 +25,8 @@ def cmd(*, orders: int = 5, squash: bool = True) -> Loss:
         and 1. The published code reads taps before the ReLU, such as `conv1_1`.
 
     Returns:
-      A `Loss`. Its target is raw moments [orders, c]; `score` takes features [h, w, c] of any size.
+      A `Loss`. Its target is the mean and central moments [orders, c]; `score` takes features [h, w, c] of
+      any size.
 
     Raises:
       ValueError: for `orders` below 1.
@@ -42,21 +43,32 @@ def cmd(*, orders: int = 5, squash: bool = True) -> Loss:
         raise ValueError(f"orders must be at least 1; got {orders}")
 
     def target(x, *, where=None):
-        values = jax.nn.sigmoid(x) if squash else jnp.asarray(x)
-        return jnp.stack([masked_mean(values**k, where) for k in range(1, orders + 1)])
+        values = jax.nn.sigmoid(x) if squash else x
+        mean = masked_mean(values, where)
+        centred = values - mean[None, None]
+        return jnp.stack([mean, *(masked_mean(centred**k, where) for k in range(2, orders + 1))])
 
-    def score(x, raw, *, where=None, key=None):
-        differences = _central(target(x, where=where)) - _central(raw)
+    def score(x, moments, *, where=None, key=None):
+        differences = target(x, where=where) - moments
         return zero_if_empty(jnp.sum(safe_sqrt(jnp.sum(jnp.square(differences), -1))), x, where)
 
-    return Loss(target=target, score=score)
+    return Loss(target=target, score=score, blend=_mixture)
 
 
-def _central(raw):
-    """The mean, then central moments [K, c], of raw ones."""
-    mean, powers = raw[0], jnp.concatenate([jnp.ones_like(raw[:1]), raw])
-    central = [
-        sum(math.comb(k, j) * powers[j] * (-mean) ** (k - j) for j in range(k + 1))
-        for k in range(2, len(raw) + 1)
-    ]
-    return jnp.stack([mean, *central])
+def _mixture(targets, weights):
+    """The mean and the central moments [K, c] of a mixture of distributions, of theirs."""
+    mean = sum(w * t[0] for w, t in zip(weights, targets, strict=True))
+    moments = [mean]
+    for k in range(2, len(targets[0]) + 1):
+        # About the mixture's mean, by the binomial theorem; the zeroth moment is 1, the first is 0.
+        moments.append(
+            sum(
+                w
+                * (
+                    sum(math.comb(k, j) * t[j - 1] * (t[0] - mean) ** (k - j) for j in range(2, k + 1))
+                    + (t[0] - mean) ** k
+                )
+                for w, t in zip(weights, targets, strict=True)
+            )
+        )
+    return jnp.stack(moments)

@@ -3,13 +3,14 @@
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import absolute
 from nstjax.ops.moments import masked_mean
 
 # Distances [c] between two histograms [bins, c] with centres `step` apart.
 DISTANCES = {
     "l2": lambda h, h_, step: jnp.sum(jnp.square(h - h_), 0),
     # area between the cumulated histograms: the 1-Wasserstein distance of the binned values
-    "cumulative": lambda h, h_, step: step * jnp.sum(jnp.abs(jnp.cumsum(h - h_, 0)), 0),
+    "cumulative": lambda h, h_, step: step * jnp.sum(absolute(jnp.cumsum(h - h_, 0)), 0),
 }
 
 
@@ -47,12 +48,11 @@ def colour_histogram(*, bins: int = 32, distance: str = "cumulative") -> Loss:
         raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; got {distance!r}")
 
     def target(x, *, where=None):
-        x = jnp.asarray(x)
         # Written so that a value of exactly 0 or 1 still has a derivative.
         place = jnp.where(x < 0, 0.0, jnp.where(x > 1, 1.0, x)) * (bins - 1)
         below = jnp.minimum(jnp.floor(place), bins - 2)
         upper = place - below
-        weights = jnp.ones(x.shape[:2], x.dtype) if where is None else where.astype(x.dtype)
+        weights = jnp.ones(x.shape[:2], x.dtype) if where is None else where
         weights = weights / jnp.maximum(jnp.sum(weights), jnp.finfo(x.dtype).tiny)
         channel = jnp.broadcast_to(jnp.arange(x.shape[-1]), x.shape)
         empty, below = jnp.zeros((bins, x.shape[-1]), x.dtype), below.astype(int)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import safe_divide
 from nstjax.ops.pairwise import by_rows, squared_distances, unit
 from nstjax.ops.samples import Samples, as_samples, check_counts, draw, normalised, pool
 
@@ -50,7 +51,7 @@ def contextual(*, bandwidth: float = 0.5, samples: int | None = 65**2, eps: floa
 
     def score(x, target, *, where=None, key=None):
         ours, theirs = (draw(s, samples, key) for s in (as_samples(x, where=where), target))
-        v = jnp.ones(len(theirs.values), x.dtype) if theirs.weights is None else theirs.weights
+        v = jnp.ones(len(theirs.values), x.dtype) if theirs.weights is None else _relative(theirs.weights)
         centre = (normalised(theirs) @ theirs.values)[None]
         a, b = (unit(s.values - centre) for s in (ours, theirs))
         both = jax.lax.stop_gradient((Samples(a, ours.weights), Samples(b, v)))
@@ -65,6 +66,11 @@ def contextual(*, bandwidth: float = 0.5, samples: int | None = 65**2, eps: floa
         return zero_if_empty(jnp.maximum(-jnp.log(mean), 0.0), x, where)
 
     return Loss(target=as_samples, score=score, blend=pool)
+
+
+def _relative(weights):
+    """Weights over the largest of them, which have a square in float32."""
+    return safe_divide(weights, jnp.max(weights))
 
 
 def _best(ours, theirs, bandwidth, eps):

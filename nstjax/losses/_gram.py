@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
-from nstjax.ops.moments import area, gram_matrix
+from nstjax.ops.arithmetic import absolute
+from nstjax.ops.moments import area, gram_matrix, inverse_area
 
 # Published losses as multiples of the mean squared difference of Gram matrices that
 # are divided by the number of positions. n: positions, c: channels, covered: mean of the mask.
@@ -20,7 +21,7 @@ CONVENTIONS = {
     "fast_neural_style": lambda n, c, covered: 1 / c**2,
     # sum d^2 on F'F / (C N): Johnson et al. 2016, paper
     "johnson2016": lambda n, c, covered: 1.0,
-    # mean d^2 times the mean of the mask, on F'F / (C N mean M): luanfujun/deep-photo-styletransfer
+    # mean d^2 times the mean of the mask, on (M F)'(M F) / (C N mean M): luanfujun/deep-photo-styletransfer
     "deep_photo": lambda n, c, covered: covered / c**2,
     # mean d^2 on F'F: pierre-wilmot/NeuralTextureSynthesis
     "neural_texture_synthesis": lambda n, c, covered: n**2,
@@ -37,6 +38,10 @@ def gram(*, convention: str = "neural_image_synthesis", shift: float = 0.0) -> L
     the C^2 entries; s is 1 by default, else the factor that makes the result equal to what the named
     source computes.
 
+    A mask weights positions and is divided by its sum, but in `deep_photo`: that program multiplies features
+    by the mask, which weighs positions by its square, and divides by its sum. The two are one under masks
+    of 0 and 1.
+
     Args:
       convention: one of `CONVENTIONS`.
       shift: added to the features first (Novak & Nikulin 2016 use -1). With -1, `titu1994` computes the
@@ -52,8 +57,12 @@ def gram(*, convention: str = "neural_image_synthesis", shift: float = 0.0) -> L
     N. Here each is divided by its own, which is the same where the pictures have one size and the only
     sensible reading where they do not.
 
+    Differs from the code: the gradient that deep-photo-styletransfer writes by hand leaves out one of the two
+    factors M. Here it is that of the value, M times theirs at each position.
+
     References:
       Gatys et al. 2016, eq. 4, https://arxiv.org/abs/1508.06576
+      luanfujun/deep-photo-styletransfer, https://github.com/luanfujun/deep-photo-styletransfer
 
     >>> import jax.numpy as jnp
     >>> loss, x = gram(), jnp.ones((4, 4, 3))
@@ -65,12 +74,15 @@ def gram(*, convention: str = "neural_image_synthesis", shift: float = 0.0) -> L
     scale = CONVENTIONS[convention]
 
     def target(x, *, where=None):
-        return gram_matrix(x + shift, where=where)
+        if where is None or convention != "deep_photo":
+            return gram_matrix(x + shift, where=where)
+        h, w, _ = x.shape
+        return gram_matrix((x + shift) * where[..., None]) * h * w * inverse_area(x, where)
 
-    def score(x, target, *, where=None, key=None):
+    def score(x, matrix, *, where=None, key=None):
         h, w, c = x.shape
         n = area(x, where)
-        difference = jnp.square(gram_matrix(x + shift, where=where) - target)
+        difference = jnp.square(target(x, where=where) - matrix)
         value = scale(n, c, n / (h * w)) * jnp.mean(difference)
         return zero_if_empty(value, x, where)
 
@@ -85,7 +97,8 @@ def gram_l1_normalised(*, eps: float = 1e-8) -> Loss:
 
     The `StyleLoss` of crowsonkb/style-transfer-pytorch: not a multiple of the squared distance, but
     scaled by its own size, so that the gradient with respect to G has an L1 norm near 1 whatever the
-    distance. Gram matrices are divided by positions; both sums run over the C^2 entries.
+    distance. Gram matrices are divided by positions; both sums run over the C^2 entries. The derivative
+    of an absolute value is 0 at 0.
 
     Args:
       eps: added to the sum of absolute differences.
@@ -104,7 +117,7 @@ def gram_l1_normalised(*, eps: float = 1e-8) -> Loss:
 
     def score(x, target, *, where=None, key=None):
         difference = gram_matrix(x, where=where) - target
-        divisor = jnp.sum(jnp.abs(difference)) + eps
+        divisor = jnp.sum(absolute(difference)) + eps
         value = jnp.sum(jnp.square(difference)) / divisor
         return zero_if_empty(value, x, where)
 

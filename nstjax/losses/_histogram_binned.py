@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from nstjax.losses._base import Loss, zero_if_empty
 from nstjax.ops.arithmetic import safe_divide
 from nstjax.ops.moments import masked_mean
-from nstjax.ops.samples import Samples, as_samples, normalised, pool
+from nstjax.ops.samples import Samples, as_samples, pool
 
 
 def histogram_binned(*, bins: int = 256) -> Loss:
@@ -78,7 +78,8 @@ class _Histograms(NamedTuple):
 
 
 def _histograms(sample, bins):
-    x, weights = sample.values, normalised(sample)
+    x = sample.values
+    weights = jnp.ones(len(x), x.dtype) if sample.weights is None else sample.weights
     there = weights[:, None] > 0
     low = jnp.min(jnp.where(there, x, jnp.inf), axis=0, initial=jnp.inf)
     high = jnp.max(jnp.where(there, x, -jnp.inf), axis=0, initial=-jnp.inf)
@@ -86,11 +87,13 @@ def _histograms(sample, bins):
     width = (high - low) / bins
     index, _ = _place(x, low[None], width[None], bins)
     counted = jax.vmap(lambda i: jnp.zeros(bins, x.dtype).at[i].add(weights), 1, 1)(index)
-    return _Histograms(sample, low, width, jnp.pad(jnp.cumsum(counted, axis=0), ((1, 0), (0, 0))))
+    below = jnp.pad(jnp.cumsum(counted, axis=0), ((1, 0), (0, 0)))
+    # Divided at last: the counts of equal weights are exact.
+    return _Histograms(sample, low, width, safe_divide(below, below[-1:]))
 
 
 def _place(x, low, width, bins):
     """The bin that each value is in, and how far, from 0 to 1."""
     place = safe_divide(x - low, width)
-    bin = jnp.clip(place, 0, bins - 1).astype(int)
-    return bin, jnp.clip(place - bin, 0, 1)
+    bin = jnp.floor(jnp.clip(place, 0, bins - 1))
+    return bin.astype(int), jnp.clip(place - bin, 0, 1)

@@ -129,7 +129,7 @@ def _mean(a, w, b, v, gamma):
 def _shuffled(sample, key, pairs):
     """Two halves of 2 * pairs samples in random order, each ([pairs, c], weights [pairs])."""
     weights = normalised(sample)
-    order = jnp.argsort(jax.random.uniform(key, weights.shape) + (weights == 0))
+    order = jnp.argsort(jax.random.uniform(key, weights.shape) + (weights == 0).astype(weights.dtype))
     return [
         (sample.values[half], weights[half]) for half in (order[: 2 * pairs : 2], order[1 : 2 * pairs : 2])
     ]

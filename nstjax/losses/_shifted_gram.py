@@ -17,8 +17,9 @@ def shifted_gram(*, shifts: Sequence[int] = (4, 8, 16)) -> Loss:
               G^\delta = \frac{1}{N_\delta} \sum_p F_p^T F_{p + \delta}
 
     x shifts along rows, y along columns; N_delta is the number of positions in the overlap of a map and
-    its shifted self, each picture's own. Captures at which distance features
-    occur together, such as the period of a pattern; `gram` sees only one position at a time.
+    its shifted self, each picture's own. A mask weights two positions by the one that is less in it.
+    Captures at which distance features occur together, such as the period of a pattern; `gram` sees only
+    one position at a time.
 
     Args:
       shifts: distances in positions of the tap, above 0. Where a picture is no larger than a shift along
@@ -62,7 +63,7 @@ def _shifted(x, where, shift, axis):
     if where is None:
         overlap = None
     else:
-        overlap = _cut(where, 0, shift, axis) * _cut(where, shift, shift, axis)
+        overlap = jnp.minimum(_cut(where, 0, shift, axis), _cut(where, shift, shift, axis))
         near = near * overlap[..., None]
     near, positions = (x.reshape(-1, x.shape[-1]) for x in (near, far))
     return matmul(near.T, positions) * inverse_area(far, overlap)

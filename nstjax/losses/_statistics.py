@@ -7,6 +7,7 @@ averaged; central ones are taken of them afterwards.
 import jax.numpy as jnp
 
 from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.ops.arithmetic import absolute
 from nstjax.ops.moments import covariance_matrix, masked_mean, raw_moments
 from nstjax.ops.samples import as_samples, check_counts, draw
 
@@ -119,7 +120,8 @@ def moments_l1(*, samples: int | None = 1024) -> Loss:
 
     .. math:: \frac1C \sum_c |\mu_c - \mu'_c| + \frac{1}{C^2} \sum_{ij} |\Sigma_{ij} - \Sigma'_{ij}|
 
-    Means over channels and over entries; population covariances.
+    Means over channels and over entries; population covariances. The derivative of an absolute value is 0
+    at 0.
 
     Args:
       samples: positions of the picture, drawn with `key` at every call; None for all.
@@ -143,14 +145,18 @@ def moments_l1(*, samples: int | None = 1024) -> Loss:
     """
     check_counts(samples=samples)
 
+    def moments(sample):
+        values, weights = sample
+        return raw_moments(values[None], where=None if weights is None else weights[None])
+
     def score(x, target, *, where=None, key=None):
-        values, weights = draw(as_samples(x, where=where), samples, key)
-        ours = raw_moments(values[None], where=None if weights is None else weights[None])
-        mean = jnp.mean(jnp.abs(ours[0] - target[0]))
-        value = mean + jnp.mean(jnp.abs(covariance_matrix(ours) - covariance_matrix(target)))
+        ours = moments(draw(as_samples(x, where=where), samples, key))
+        mean = jnp.mean(absolute(ours[0] - target[0]))
+        value = mean + jnp.mean(absolute(covariance_matrix(ours) - covariance_matrix(target)))
         return zero_if_empty(value, x, where)
 
-    return Loss(target=raw_moments, score=score)
+    # Of samples, as the score is: summed in one order, they are equal where features are.
+    return Loss(target=lambda x, *, where=None: moments(as_samples(x, where=where)), score=score)
 
 
 def _variance(matrix):

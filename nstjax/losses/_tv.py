@@ -1,4 +1,8 @@
-"""Total variation of the picture, in the four forms in use. No form reads its target."""
+"""Total variation of the picture, in the four forms in use. No form reads its target.
+
+A difference counts as much as its pixel that is least in a mask; a sum under a mask is that over its area,
+times the number of pixels.
+"""
 
 import jax.numpy as jnp
 
@@ -54,10 +58,10 @@ def tv_isotropic(*, beta: float = 2.0) -> Loss:
     """
 
     def score(x, target, *, where=None, key=None):
-        square = _masked(_corner(x), where, (1, 1))
+        square = _corner(x)
         flat = square == 0
         power = jnp.where(flat, 0.0, jnp.where(flat, 1.0, square) ** (beta / 2))
-        return jnp.sum(power) * _per_area(x, where)
+        return jnp.sum(_masked(power, where, (1, 1))) * _per_area(x, where)
 
     return Loss(target=_nothing, score=score)
 
@@ -128,7 +132,7 @@ def tv_nine_point() -> Loss:
         def squares(pair):
             near, far = pair
             square = jnp.square(x[far] - x[near])
-            return square if where is None else square * (where[near] * where[far])[..., None]
+            return square if where is None else square * jnp.minimum(where[near], where[far])[..., None]
 
         rows, columns = squares(across), squares(down)
         axes = jnp.sum(rows) + jnp.sum(columns)
@@ -153,15 +157,15 @@ def _corner(x):
 
 
 def _masked(square, where, reach):
-    """Squared differences weighted by the mask at the pixel and at those `reach` away from it."""
+    """Squared differences weighted by the least of the mask at the pixel and at those `reach` away."""
     if where is None:
         return square
     h, w = where.shape
     weights = where[: h - reach[0], : w - reach[1]]
     if reach[0]:
-        weights = weights * where[1:, : w - reach[1]]
+        weights = jnp.minimum(weights, where[1:, : w - reach[1]])
     if reach[1]:
-        weights = weights * where[: h - reach[0], 1:]
+        weights = jnp.minimum(weights, where[: h - reach[0], 1:])
     return square * weights[..., None]
 
 

@@ -43,9 +43,10 @@ def _same(mask):
 
 # The operation on a mask at a convolution, and the one at a pooling.
 MODES = {
-    # the value at the middle of each position's pixels: leongatys/NeuralImageSynthesis, `simple`
+    # the value at the middle of each position's pixels; `simple` of leongatys/NeuralImageSynthesis is
+    # a zoom by cubic splines instead
     "simple": (_same, None),
-    # positions that see any pixel of the region: the same, `all`
+    # positions that see any pixel of the region: leongatys/NeuralImageSynthesis, `all`
     "all": (_window(-jnp.inf, lax.max), _halved(-jnp.inf, lax.max)),
     # positions that see no other pixel: the same, `inside`
     "inside": (_window(jnp.inf, lax.min), _halved(jnp.inf, lax.min)),

@@ -1,4 +1,4 @@
-"""Products in full precision, and quotients that are 0 where there is nothing to divide by."""
+"""Products in full precision; quotients, roots and absolute values whose derivative at 0 is 0."""
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,16 @@ def safe_divide(a: jax.Array | float, b: jax.Array | float, *, where: jax.Array 
     """
     divides = jnp.asarray(b) > 0 if where is None else where
     return jnp.where(divides, a / jnp.where(divides, b, 1.0), 0.0)
+
+
+def absolute(a: jax.Array) -> jax.Array:
+    """|a|, with a derivative of 0 where a is 0: that of `jnp.abs` is 1 there.
+
+    >>> import jax, jax.numpy as jnp
+    >>> jax.vmap(jax.grad(absolute))(jnp.array([-2.0, 0.0, 3.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    return a * jnp.sign(a)
 
 
 def safe_sqrt(a: jax.Array) -> jax.Array:

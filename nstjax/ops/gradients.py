@@ -6,8 +6,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nstjax.ops.arithmetic import absolute
+
 _EPSILON = 1e-8
-NORMS = {"l1": lambda g: jnp.sum(jnp.abs(g)), "l2": lambda g: jnp.sqrt(jnp.sum(jnp.square(g)))}
+NORMS = {"l1": lambda g: jnp.sum(absolute(g)), "l2": lambda g: jnp.sqrt(jnp.sum(jnp.square(g)))}
 
 
 class Control(NamedTuple):
@@ -66,8 +68,8 @@ def _normalised(norm, x, weight):
 
 def _normalise(norm, weight, gradient):
     # The gradient holds the weight already.
-    size = NORMS[norm](gradient) + _EPSILON * jnp.abs(weight)
-    return gradient * jnp.abs(weight) / jnp.where(size > 0, size, 1.0), jnp.zeros_like(weight)
+    size = NORMS[norm](gradient) + _EPSILON * absolute(weight)
+    return gradient * absolute(weight) / jnp.where(size > 0, size, 1.0), jnp.zeros_like(weight)
 
 
 _normalised.defvjp(lambda norm, x, weight: (x, weight), _normalise)

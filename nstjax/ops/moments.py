@@ -26,6 +26,17 @@ def inverse_area(x: jax.Array, where: jax.Array | None) -> jax.Array | float:
     return 1.0 / n if where is None else safe_divide(1.0, n)
 
 
+def concentration(x: jax.Array, where: jax.Array | None) -> jax.Array | float:
+    """Sum of the squared shares that positions of features [h, w, c] have of a mask; 0 under an empty one.
+
+    Its inverse is how many positions a mask is worth: h * w without one or under a constant, as many as there
+    are ones in a binary one (Kish's effective size of a weighted sample).
+    """
+    if where is None:
+        return 1.0 / (x.shape[0] * x.shape[1])
+    return jnp.sum(jnp.square(where * inverse_area(x, where)))
+
+
 def masked_mean(x: jax.Array, where: jax.Array | None = None) -> jax.Array:
     """Mean of values [h, w, ...] over the positions of a soft mask [h, w]; 0 under an empty mask."""
     if where is None:
@@ -89,6 +100,7 @@ class Moments(NamedTuple):
       mean: [c].
       spread: the covariance [c, c], or variances [c], divided by n; None if unused.
       least, most: of all channels together, or None.
+      concentration: of the mask, the sum of the squared shares of positions; None if unused.
     """
 
     n: Any
@@ -96,6 +108,7 @@ class Moments(NamedTuple):
     spread: Any = None
     least: Any = None
     most: Any = None
+    concentration: Any = None
 
 
 def merge(a: Moments, b: Moments) -> Moments:
@@ -112,4 +125,7 @@ def merge(a: Moments, b: Moments) -> Moments:
         one = jnp.where(b.n > 0, jnp.stack([b.least, b.most]), jnp.stack([a.least, a.most]))
         least = jnp.where(both, jnp.minimum(a.least, b.least), one[0])
         most = jnp.where(both, jnp.maximum(a.most, b.most), one[1])
-    return Moments(n, a.mean + share * apart, spread, least, most)
+    concentration = a.concentration
+    if concentration is not None:
+        concentration = jnp.square(1 - share) * concentration + jnp.square(share) * b.concentration
+    return Moments(n, a.mean + share * apart, spread, least, most, concentration)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.ops.moments import area, average
-from nstjax.ops.shapes import checked
+from nstjax.ops.shapes import as_dtype, as_features, checked, widened
 
 
 class Tiled(NamedTuple):
@@ -40,13 +40,14 @@ class Transform:
       tiled: the same in tiles, or None for a transform that must see the whole image.
 
     `features` and `x` are `[h, w, c]` float32 and need not be of one size, `where` a soft mask `[h, w]`
-    in [0, 1] or None for everywhere, `key` a PRNG key for transforms that draw at random. A style under
+    in [0, 1], booleans, or None for everywhere, `key` a PRNG key for transforms that draw at random. Features
+    of fewer bits are transformed in float32 and returned in their dtype. A style under
     an empty mask has no part in a blend; by itself it leaves features as they are.
 
     Raises:
       ValueError: from both functions, for features that are not `[h, w, c]` (`jax.vmap` maps over a batch),
         a mask of another size, and a style of another shape than the features' own; of samples, which may
-        be of any number, with other channels.
+        be of any number, with other channels; and for integers, such as pixels of 8 bits.
     """
 
     style: Callable
@@ -72,7 +73,8 @@ class Transform:
         Returns:
           [h, w, c].
         """
-        return mixed(x, self.map(x, style, where=where, key=key), alpha, where)
+        wide = widened(x)
+        return as_dtype(mixed(wide, self.map(wide, style, where=where, key=key), alpha, where), x)
 
 
 def mixed(x: jax.Array, moved: jax.Array, alpha: jax.Array | float, where: jax.Array | None) -> jax.Array:
@@ -86,7 +88,8 @@ def mixed(x: jax.Array, moved: jax.Array, alpha: jax.Array | float, where: jax.A
     Returns:
       [h, w, c].
     """
-    share = alpha if where is None else alpha * jnp.asarray(where, x.dtype)[..., None]
+    share = jnp.asarray(alpha, x.dtype)
+    share = share if where is None else share * jnp.asarray(where, x.dtype)[..., None]
     return share * moved + (1 - share) * x
 
 
@@ -99,11 +102,9 @@ def by_statistics(statistics: Callable, map: Callable) -> Transform:
     """
 
     def style(x, *, where=None):
-        x = jnp.asarray(x)
         return _of_present(area(x, where), statistics(x, where=where))
 
     def map_if_present(x, style, *, where=None, key=None):
-        x = jnp.asarray(x)
         return _where_present(x, style, lambda known: map(x, known, where=where, key=key))
 
     return Transform(style=style, map=map_if_present)
@@ -122,10 +123,17 @@ def by_moments(accumulate: Callable, style: Callable, content: Callable, apply: 
     def moved(x, own, style):
         return _where_present(x, style, lambda known: apply(x, own, known))
 
+    def accumulate_tile(x, *, where=None):
+        x, where = as_features(x, where)
+        return accumulate(x, where=where)
+
+    def moved_tile(x, own, style):
+        return as_dtype(moved(as_features(x)[0], own, style), x)
+
     return Transform(
-        style=lambda x, *, where=None: known(accumulate(jnp.asarray(x), where=where)),
+        style=lambda x, *, where=None: known(accumulate(x, where=where)),
         map=lambda x, style, *, where=None, key=None: moved(x, content(accumulate(x, where=where)), style),
-        tiled=Tiled(accumulate, known, content, moved),
+        tiled=Tiled(accumulate_tile, known, content, moved_tile),
     )
 
 

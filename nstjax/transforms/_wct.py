@@ -5,15 +5,15 @@ from typing import Any
 import jax.numpy as jnp
 
 from nstjax.ops.arithmetic import matmul
-from nstjax.ops.moments import Moments, area, gram_matrix, masked_mean
+from nstjax.ops.moments import Moments, area, concentration, gram_matrix, masked_mean
 from nstjax.ops.roots import inverse_root, newton_schulz, root
 from nstjax.transforms._base import Transform, by_moments
 
 # The arguments of `wct` for which it equals published code.
 CONVENTIONS: dict[str, dict[str, Any]] = {
-    # Yijunmaverick/UniversalStyleTransfer, in float64; with alpha = 0.6
+    # Yijunmaverick/UniversalStyleTransfer; with alpha = 0.6
     "universal_style_transfer": {},
-    # irasin/Pytorch_WCT, the same; with alpha = 1
+    # irasin/Pytorch_WCT, the same in float64; with alpha = 1
     "pytorch_wct": {},
     # NVIDIA/FastPhotoStyle: I is added to the covariance of x
     "fast_photo_style": {"ridge_content": 1.0},
@@ -45,10 +45,10 @@ def wct(
     Args:
       ridge_content: times I, added to the covariance of x.
       ridge_style: the same of the style.
-      cut: eigenvalues of covariances below it are dropped, as are those below float32 rounding (about
-        1e-6 of the largest).
+      cut: eigenvalues of covariances, with the ridge, below it are dropped, as are those below float32
+        rounding (about 1e-6 of the largest) on a side without a ridge.
       unbiased: whether covariances are divided by n - 1 (by 1 where that is less), rather than by n, the
-        number of positions or the sum of the mask.
+        number of positions. A mask M is worth n = (sum M)^2 / sum M^2 positions.
       clamp: whether the result is clipped to the range of x, of all channels together.
       iterations: of Newton-Schulz, for accelerators, instead of eigenvalues; without a `cut`.
 
@@ -58,9 +58,6 @@ def wct(
 
     Raises:
       ValueError: for a ridge or `cut` that is not at least 0, and for `iterations` below 1.
-
-    Differs from the code: UniversalStyleTransfer drops as many eigenvalues on either side as on the one
-    that loses more; here each side drops its own, as in its script for two styles.
 
     References:
       Li et al. 2017, sec. 3.2, https://arxiv.org/abs/1705.08086
@@ -79,19 +76,25 @@ def wct(
     def accumulate(x, *, where=None):
         mean = masked_mean(x, where)
         least, most = _range(x, where) if clamp else (None, None)
-        return Moments(area(x, where), mean, gram_matrix(x - mean[None, None], where=where), least, most)
+        spread = gram_matrix(x - mean[None, None], where=where)
+        return Moments(area(x, where), mean, spread, least, most, concentration(x, where))
 
-    def covariance(moments, ridge):
-        scale = moments.n / jnp.maximum(moments.n - 1, 1) if unbiased else 1.0
-        return scale * moments.spread + ridge * jnp.eye(len(moments.mean), dtype=moments.mean.dtype)
+    def covariance(moments):
+        share = moments.concentration  # 1 / n
+        scale = 1 / jnp.maximum(1 - share, share) if unbiased else 1.0
+        return scale * moments.spread
+
+    def roots(moments, ridge, by_eigenvalues, at):
+        a = covariance(moments)
+        if iterations is None:
+            return by_eigenvalues(a, cut, ridge)
+        return newton_schulz(a + ridge * jnp.eye(len(a), dtype=a.dtype), iterations)[at]
 
     def style(moments):
-        a = covariance(moments, ridge_style)
-        return moments.mean, root(a, cut) if iterations is None else newton_schulz(a, iterations)[0]
+        return moments.mean, roots(moments, ridge_style, root, 0)
 
     def content(moments):
-        a = covariance(moments, ridge_content)
-        whitening = inverse_root(a, cut) if iterations is None else newton_schulz(a, iterations)[1]
+        whitening = roots(moments, ridge_content, inverse_root, 1)
         return moments.mean, whitening, moments.least, moments.most
 
     def apply(x, content, style):

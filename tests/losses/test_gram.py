@@ -43,6 +43,25 @@ def test_conventions_are_what_the_code_computes(name):
     np.testing.assert_allclose(value(loss, x, s, where, where), expected, rtol=1e-5)
 
 
+def test_soft_masks_of_deep_photo_weigh_by_their_square():
+    """neuralstyle_seg.lua, in float64; its gradient by hand lacks the last factor of the mask."""
+    with jax.enable_x64(True):
+        x, s = features((6, 4, 5), 0, float), features((6, 4, 5), 1, float)
+        where, where_s = (np.random.default_rng(seed).uniform(size=(6, 4)) for seed in (2, 3))
+        (n, c), cover = flat(x).shape, where.mean()
+
+        def theirs(f, mask):
+            masked = flat(f) * mask.reshape(-1, 1)
+            return masked.T @ masked / (c * n * mask.mean()), masked
+
+        (ours, masked), (wanted, _) = theirs(x, where), theirs(s, where_s)
+        by_hand = 4 * cover * masked @ (ours - wanted) / c**2 / (c * n * cover)
+        loss = losses.gram(convention="deep_photo")
+        found, gradient = jax.jit(jax.value_and_grad(lambda x: value(loss, x, s, where, where_s)))(x)
+        np.testing.assert_allclose(found, ((ours - wanted) ** 2).mean() * cover, rtol=1e-12)
+        np.testing.assert_allclose(flat(gradient), by_hand * where.reshape(-1, 1), rtol=1e-9, atol=1e-12)
+
+
 def test_a_shifted_gram_is_that_of_novak_and_nikulin():
     """As titu1994 computes it of a picture with two pixels per position along each axis."""
     x, s = features((6, 4, 5), 0), features((6, 4, 5), 1)

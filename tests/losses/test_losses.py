@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rows import TABLE, eager_value, features, value
+from rows import TABLE, blended_value, eager_value, features, value
 
 from nstjax import losses
 
@@ -127,6 +127,54 @@ def test_a_loss_is_zero_at_its_own_target(row):
     assert eager_value(row.loss, s, s) <= row.rounding
 
 
+@by_rows(*(row for row in TABLE if row.compares and not row.estimates))
+def test_the_gradient_is_zero_at_the_own_target(row):
+    """Of features whose sums are exact, so that no rounding stands for a difference."""
+    s = np.round(2 * features((4, 8, 3), 1, float)) / 2
+    with jax.enable_x64(True):
+        own, near = jax.jit(jax.vmap(jax.grad(lambda x: eager_value(row.loss, x, s))))(
+            np.stack([s, s + 0.1 * features(s.shape, 2)])
+        )
+        own, near = np.abs(own).max(), np.abs(near).max()
+    assert own <= 1e-6 * near > 0
+
+
+# Losses with a kink where two numbers are equal: |difference|, or an unsquared norm of differences.
+KINKS = ("gram_l1_normalised", "cmd", "moments_l1", "self_similarity")
+
+
+@by_rows(*(row for row in TABLE if row.name in KINKS))
+def test_the_gradient_at_a_kink_is_the_mean_of_those_beside_it(row):
+    """As central differences are: of a dead channel, and of a position that is the target's."""
+    x, s = (features((4, 5, 3), seed, float) * [1, 0, 1] for seed in range(2))
+    x[0] = s[0]
+    with jax.enable_x64(True):
+        score = jax.jit(jax.value_and_grad(lambda x: eager_value(row.loss, x, s)))
+        _, gradient = score(x)
+        steps = 1e-6 * np.eye(x.size).reshape(-1, *x.shape)
+        after, before = (np.array([score(near)[0] for near in x + side * steps]) for side in (1, -1))
+    np.testing.assert_allclose(gradient, ((after - before) / 2e-6).reshape(x.shape), rtol=1e-5, atol=1e-7)
+
+
+def test_cmd_is_precise_near_its_target_in_float32():
+    """Its program takes central moments, whose differences float32 knows to 1e-4 of the gradient here."""
+    loss = losses.cmd()
+    s = features((32, 32, 16), 1, float) + 3
+    x = s + 0.01 * features(s.shape, 2, float)
+    gradient = jax.jit(jax.grad(lambda x, s: eager_value(loss, x, s)))
+    with jax.enable_x64(True):
+        exact = np.asarray(gradient(x, s))
+    found = gradient(x.astype(np.float32), s.astype(np.float32))
+    assert np.linalg.norm(found - exact) < 1e-3 * np.linalg.norm(exact)
+
+
+def test_a_blend_of_cmd_has_the_moments_of_the_mixture():
+    loss, x = losses.cmd(squash=False), features((4, 5, 3), 0)
+    a, b = features((4, 6, 3), 1), 2 * features((2, 6, 3), 2) + 1
+    found = blended_value(loss, x, [a, b], [2 / 3, 1 / 3])
+    np.testing.assert_allclose(found, value(loss, x, np.concatenate([a, b])), rtol=1e-5)
+
+
 @ROWS
 def test_jit_is_eager_and_vmap_is_a_loop(row):
     xs, s = jnp.stack([features(SHAPE, seed) for seed in range(3)]), jnp.asarray(features(SHAPE, 9))
@@ -142,6 +190,20 @@ def test_a_mask_of_ones_is_no_mask(row):
     plain, _ = evaluate(row.loss)(x, s, None, None)
     np.testing.assert_allclose(evaluate(row.loss)(x, s, ones, ones)[0], plain, rtol=1e-5)
     np.testing.assert_allclose(evaluate(row.loss)(x, s, ones, None)[0], plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", [1e-3, 1e-30])
+@ROWS
+def test_a_constant_mask_is_no_mask(row, level):
+    """Masks are normalised by area: value and gradient are those without one."""
+    x, s, same = features(SHAPE, 0), features(SHAPE, 1), np.full(SHAPE[:2], level, np.float32)
+    plain, slope = evaluate(row.loss)(x, s, None, None)
+    for target_where in (same, None):
+        got, gradient = evaluate(row.loss)(x, s, same, target_where)
+        np.testing.assert_allclose(got, plain, rtol=max(row.rtol, 1e-5))
+        np.testing.assert_allclose(
+            gradient, slope, rtol=1e-3, atol=1e-4 * np.abs(slope).max()
+        )  # sums in float32
 
 
 @ROWS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from nstjax.ops.roots import inverse_root, newton_schulz, root
+from nstjax.ops.roots import inverse_root, newton_schulz, newton_schulz_lyapunov, root
 
 
 def matrix(eigenvalues, seed=0):
@@ -36,6 +36,38 @@ def test_roots_are_those_of_scipy(eigenvalues):
     assert small.dtype == jnp.float32
     np.testing.assert_allclose(small @ small, a, atol=1e-5)
     np.testing.assert_allclose(root(jnp.diag(jnp.arange(4.0))).diagonal(), np.sqrt(np.arange(4)), atol=1e-6)
+
+
+@pytest.mark.parametrize("least", [1.0, 1e-6])
+def test_the_derivative_by_lyapunov_steps_is_that_of_their_program(least):
+    """sqrtm.py of crowsonkb/style-transfer-pytorch: exact of a matrix in good condition, else not."""
+    a, weights = matrix(np.array([least, 1, 2, 5])), matrix(np.array([1.0, -2, 3, 1]), 1)
+    with jax.enable_x64(True):
+        found = jax.jit(jax.grad(lambda a: jnp.vdot(newton_schulz_lyapunov(a, 12), weights)))(a)
+        s, exact = (
+            np.asarray(newton_schulz(a, 12)[0]),
+            jax.jit(jax.grad(lambda a: jnp.vdot(root(a), weights)))(a),
+        )
+        norm = np.linalg.norm(s)
+        b, q = s / norm, weights / norm
+        for _ in range(12):
+            rest = 3 * np.eye(4) - b @ b
+            q = (q @ rest - b.T @ (b.T @ q - q @ b)) / 2
+            b = b @ rest / 2
+        np.testing.assert_allclose(found, q / 2, rtol=1e-9, atol=1e-12)
+        assert np.allclose(found, exact, rtol=1e-6) == (least == 1)
+
+
+def test_a_ridge_is_not_lost_to_rounding():
+    """Of float32: the least eigenvalue that is told from 0 is about 10 here."""
+    basis = np.eye(4, dtype=np.float32)
+    a = basis * np.float32([0, 1e-3, 1e3, 1e7])
+    expected = np.sqrt(np.array([1, 1 + 1e-3, 1e3 + 1, 1e7 + 1]))
+    np.testing.assert_allclose(
+        jax.jit(root, static_argnums=(1, 2))(a, 0.0, 1.0).diagonal(), expected, rtol=1e-5
+    )
+    inverse = jax.jit(inverse_root, static_argnums=(1, 2))(a, 0.0, 1.0)
+    np.testing.assert_allclose(inverse.diagonal(), 1 / expected, rtol=1e-5)
 
 
 TRACES = [

@@ -50,6 +50,16 @@ def test_wct_conventions_are_those_of_the_programs():
         np.testing.assert_allclose(found, expected[name], rtol=1e-4, atol=1e-4)
 
 
+def test_wct2_keeps_its_ridge_in_float32():
+    """A style of few positions and large features: along most directions its covariance is the ridge."""
+    t = transforms.wct(**CONVENTIONS["wct2"] | {"clamp": False})
+    spread = np.linalg.qr(features((32, 32), 2, float))[0] * np.logspace(3, 1, 32)
+    x, s = 30 * features((16, 16, 32), 0, float), features((4, 4, 32), 1, float) @ spread.T
+    found = moved(t, x.astype(np.float32), s.astype(np.float32))
+    expected = wct(x, s, (1, 1))
+    assert np.linalg.norm(found - expected) < 2e-4 * np.linalg.norm(expected)
+
+
 def test_wct_clamps_to_the_range_inside_the_mask():
     x, s = features((6, 5, 3), 0), 20 * features((4, 7, 3), 1)
     where = np.zeros((6, 5), np.float32)

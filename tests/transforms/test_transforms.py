@@ -86,6 +86,12 @@ def test_alpha_goes_from_features_to_transformed_ones(row):
     )
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def mapped(transform, x, s, where=None, style_where=None):
+    """Features x mapped everywhere by the statistics under masks."""
+    return transform.map(x, transform.style(s, where=style_where), where=where)
+
+
 @ROWS
 def test_masks(row):
     x, s = alike(row)
@@ -103,9 +109,17 @@ def test_masks(row):
     cut = moved(row.transform, x[1:5, 2:6], s[1:5, 2:6])
     np.testing.assert_allclose(inside[1:5, 2:6], cut, rtol=1e-4, atol=1e-5)
     half = moved(row.transform, x, s, 0.5 * where, where)
-    # A mask of halves has the statistics of the region, but for n - 1, and moves it half the way.
-    tolerance = 0.1 if "wct" in row.name else 1e-5
-    np.testing.assert_allclose(half[1:5, 2:6], (cut + x[1:5, 2:6]) / 2, rtol=1e-4, atol=tolerance)
+    # A mask of halves has the statistics of the region, and moves it half the way.
+    np.testing.assert_allclose(half[1:5, 2:6], (cut + x[1:5, 2:6]) / 2, rtol=1e-4, atol=1e-5)
+
+
+@ROWS
+def test_a_constant_mask_has_the_statistics_of_no_mask(row):
+    x, s = alike(row)
+    plain = mapped(row.transform, x, s)
+    for level in (1e-3, 1e-30):
+        same = np.full(SHAPE[:2], level, np.float32)
+        np.testing.assert_allclose(mapped(row.transform, x, s, same, same), plain, rtol=1e-4, atol=1e-5)
 
 
 @ROWS

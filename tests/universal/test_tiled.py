@@ -121,9 +121,9 @@ def test_moments_of_parts_are_merged(spread):
         mean = w @ flat / max(n, 1e-30)
         covariance = (w * (flat - mean).T) @ (flat - mean) / max(n, 1e-30)
         shown = flat[w > 0] if n else flat
-        return moments.Moments(
-            n, mean, covariance if spread == "covariance" else covariance.diagonal(), shown.min(), shown.max()
-        )
+        around = covariance if spread == "covariance" else covariance.diagonal()
+        shares = (w @ w) / max(n, 1e-30) ** 2
+        return moments.Moments(n, mean, around, shown.min(), shown.max(), shares)
 
     with jax.enable_x64(True):
         merged = of(np.s_[:2])

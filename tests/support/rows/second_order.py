@@ -41,9 +41,9 @@ def whitened_and_coloured(x, s, where, where_s):
 
     def moments(f, weights):
         weights = np.ones(len(f)) if weights is None else weights.ravel()
-        n = weights.sum()
-        mean = weights @ f / n
-        return mean, (f - mean).T * weights @ (f - mean) / max(n - 1, 1)
+        weights = weights / weights.sum()
+        mean, n = weights @ f, 1 / (weights**2).sum()
+        return mean, (f - mean).T * weights @ (f - mean) * n / max(n - 1, 1)
 
     def power(a, exponent):
         u, e, _ = scipy.linalg.svd(a)
