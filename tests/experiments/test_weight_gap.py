@@ -23,7 +23,8 @@ def test_sets_that_differ_by_a_factor(tmp_path):
         networks.save(tmp_path / f"{name}.safetensors", dataclasses.replace(exact, params=params, label=name))
     line = [sys.executable, "-m", "experiments.weight_gap", f"--config={ROOT}/configs/demo.py:smoke"]
     line += [f"--config.weights={tmp_path}/larger.safetensors", f"--reference={tmp_path}/exact.safetensors"]
-    line += ["--config.size=32", "--pictures=example:mosaic", f"--out={tmp_path}/out"]
+    # Calibrated, the two sets would paint the same picture.
+    line += ["--config.size=32", "--config.calibrate=", "--pictures=example:mosaic", f"--out={tmp_path}/out"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = files.read_json(tmp_path / "out" / "gap.json")
