@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nstjax import files, images
-from nstjax.errors import FailedError, UserError, notify
+from nstjax.errors import CannotWrite, FailedError, UserError, notify
 from nstjax.images import sheet
 from nstjax.progress import lines_above_bars, progress_bar
 from nstjax.runs import pictures, transfer
@@ -18,6 +18,7 @@ from nstjax.runs.cache import Cache
 from nstjax.runs.folder import RunFolder
 
 _LARGEST_SHEET = 100  # pictures
+_REFUSALS = 3
 
 
 class _Job(NamedTuple):
@@ -89,8 +90,24 @@ def run(config, contents, styles, workdir, command=""):
 def _run(jobs, loaded):
     """Makes the pictures that are not there; returns why some could not be made."""
     failed, regions, said = [], {}, set()
+    writing, refused = None, 0
+
+    def settle():
+        """Waits until the last picture is written; several that cannot be, in a row, end the batch."""
+        nonlocal writing, refused
+        if writing:
+            (job, future), writing = writing, None
+            try:
+                future.result()
+                refused = 0
+            except CannotWrite as error:
+                failed.append(f"{job.content}: {error}")
+                refused += 1
+            if refused == _REFUSALS:
+                raise FailedError("; ".join([f"{refused} pictures in a row could not be written", *failed]))
+
     with concurrent.futures.ThreadPoolExecutor(2) as pool, progress_bar(jobs) as bar:
-        reading, writing = pool.submit(_read, jobs[0]), None
+        reading = pool.submit(_read, jobs[0])
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
             read, reading = reading, following and pool.submit(_read, following)
             bar.set_postfix_str(f"{job.path.parent.name}/{job.path.name}")
@@ -107,13 +124,12 @@ def _run(jobs, loaded):
                     image = np.asarray(transfer.make_image(one, regions[job.style]))
                     if not np.isfinite(image).all():
                         raise UserError(transfer.NOT_FINITE)
-                    writing = writing and writing.result()
-                    writing = pool.submit(_write, job.path, image, label)
+                    settle()
+                    writing = job, pool.submit(_write, job.path, image, label)
             except UserError as error:
                 failed.append(f"{job.content}: {error}")
             bar.update()
-        if writing:
-            writing.result()
+        settle()
     return failed
 
 
@@ -136,11 +152,13 @@ def _write(path, image, label):
 
 
 def _there(path, label):
-    """Whether a picture is there and was made of the same files."""
-    if not path.exists():
+    """Whether a picture is there, whole, and was made of the same files."""
+    try:
+        images.load_picture(str(path))
+        with images.open_png(path) as made:
+            return made.text.get("Comment") == label
+    except (OSError, UserError):
         return False
-    with images.open_png(path) as made:
-        return made.text.get("Comment") == label
 
 
 def _label(run, content):
@@ -188,7 +206,7 @@ def _with(config, content, style):
 def _sheet(jobs, stems, folders):
     cells = {}
     for job in jobs:
-        if job.path.exists():
+        if job.path.is_file():
             with images.open_png(job.path) as made:
                 cells[job.path.stem, job.path.parent.name] = made.convert("RGB")
     return sheet.encode(sheet.grid(cells, stems, folders, 320), "JPEG", quality=90)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from nstjax import runs
-from nstjax.errors import FailedError, UserError
+from nstjax.errors import CannotWrite, FailedError, UserError
 from nstjax.runs import grid, transfer
 
 ROOT = Path(__file__).parents[2]
@@ -48,12 +48,54 @@ def place(tmp_path):
     return tmp_path
 
 
-def test_every_content_in_every_style_each_once(place, monkeypatch):
-    frames, styles = [str(place / "frames")], [str(place / "warm.png"), str(place / "cold.png")]
-    made, make_image, known, regions_of = [], transfer.make_image, [], transfer.regions_of
+def counted(monkeypatch):
+    """The contents of pictures that are made from now on."""
+    made, make_image = [], transfer.make_image
     monkeypatch.setattr(
         transfer, "make_image", lambda one, *rest: (made.append(one.content.name), make_image(one, *rest))[1]
     )
+    return made
+
+
+def test_a_picture_that_cannot_be_written_is_the_only_one_that_fails(place, monkeypatch):
+    frames, made = [str(place / "frames")], counted(monkeypatch)
+    blocked = place / "out" / "warm" / "frame1.png"
+    (blocked / "in the way").mkdir(parents=True)
+    with pytest.raises(FailedError, match=r"1 of 3 pictures failed; .*frame1\.png: cannot write .*frame1"):
+        grid.run(config(), frames, [str(place / "warm.png")], place / "out")
+    assert len(made) == 3 and {p.name for p in blocked.parent.glob("*.png") if p.is_file()} == {
+        *("frame2.png", "frame10.png")
+    }
+
+
+def test_where_nothing_can_be_written_nothing_more_is_made(place, monkeypatch):
+    for number in range(20, 30):
+        paint(place / "frames" / f"frame{number}.png", number)
+    frames, made = [str(place / "frames")], counted(monkeypatch)
+
+    def full(*_):
+        raise CannotWrite("cannot write it: No space left on device")
+
+    monkeypatch.setattr(grid, "_write", full)
+    with pytest.raises(FailedError, match=r"3 pictures in a row could not be written; .*No space left"):
+        grid.run(config(), frames, [str(place / "warm.png")], place / "out")
+    assert len(made) == 4  # the fourth was made while the third was refused
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda content: content[:-9], lambda _: b"GIF89a"])
+def test_a_damaged_picture_is_made_again(place, damage):
+    frames, styles = [str(place / "frames")], [str(place / "warm.png")]
+    grid.run(config(), frames, styles, place / "out")
+    path = place / "out" / "warm" / "frame2.png"
+    content = path.read_bytes()
+    path.write_bytes(damage(content))
+    grid.run(config(), frames, styles, place / "out")
+    assert path.read_bytes() == content
+
+
+def test_every_content_in_every_style_each_once(place, monkeypatch):
+    frames, styles = [str(place / "frames")], [str(place / "warm.png"), str(place / "cold.png")]
+    made, known, regions_of = counted(monkeypatch), [], transfer.regions_of
     monkeypatch.setattr(transfer, "regions_of", lambda *of: (known.append(of), regions_of(*of))[1])
     left = grid.run(config(), frames, styles, place / "out")
     assert [Path(name).stem for name in made] == 2 * ["frame1", "frame2", "frame10"] and len(known) == 2
