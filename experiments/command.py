@@ -1,9 +1,11 @@
 """How the drivers start and end: a user's mistake is one line, a fault of the program a traceback."""
 
+import contextlib
 import os
 import re
 import runpy
 import shlex
+import signal
 import sys
 import traceback
 
@@ -14,6 +16,7 @@ from absl import flags, logging
 from nstjax import files
 from nstjax.errors import FailedError, UserError, nearest, notify
 
+_AGAIN = 0.5  # seconds
 _HELP = {"-h", "--h", "-help", "--help", "--helpshort", "--helpfull"}
 
 
@@ -30,7 +33,8 @@ def run(main, required, words=()):
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
-        _print(main(_parse(main, required, words)))
+        with _interruptible():
+            _print(main(_parse(main, required, words)))
     except UserError as error:
         _end(error, 2)
     except FailedError as error:
@@ -41,6 +45,26 @@ def run(main, required, words=()):
         raise
     except KeyboardInterrupt:
         _end("interrupted; the same command goes on from the last checkpoint", 130)
+
+
+@contextlib.contextmanager
+def _interruptible():
+    """An interrupt is a KeyboardInterrupt, and again every half second until one arrives.
+
+    One that is raised in a callback, as of the garbage collector, is lost there.
+    """
+
+    def interrupt(*_):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGALRM)}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _PathParser(flags.ArgumentParser):

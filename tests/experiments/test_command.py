@@ -1,9 +1,13 @@
 """The drivers at the command line: one line that says what to mend, or the traceback of a bug."""
 # ruff: noqa: F401, F811 - fixtures are imported, then named as arguments
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 import types
 
 import numpy as np
@@ -179,6 +183,38 @@ def test_other_ends_are_one_line_too(drive, tmp_path, error, status, line):
         raise error
 
     assert drive(f"--workdir={tmp_path}", main=main) == (status, "", line)
+
+
+def test_an_interrupt_that_a_callback_swallows_comes_again(drive, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "_AGAIN", 0.05)
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)]
+
+    def main(_):
+        with contextlib.suppress(KeyboardInterrupt):  # as a callback of the garbage collector does
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        time.sleep(10)
+
+    status, _, err = drive(f"--workdir={tmp_path}", main=main)
+    assert (status, err) == (130, "error: interrupted; the same command goes on from the last checkpoint\n")
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)]
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+@pytest.mark.parametrize("driver", ["stylize", "sweep"])
+def test_an_interrupt_during_imports_is_one_line(driver):
+    code = f"""
+import builtins, os, runpy, signal, sys
+found = builtins.__import__
+def interrupted(name, *rest, **more):
+    if name == "jax":
+        os.kill(os.getpid(), signal.SIGINT)
+    return found(name, *rest, **more)
+builtins.__import__ = interrupted
+runpy.run_module("experiments.{driver}", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGINT and done.stderr == "error: interrupted\n"
 
 
 def test_memory_is_counted_by_hand():
