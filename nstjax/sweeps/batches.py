@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 
-from nstjax import files
+from nstjax import files, images
 from nstjax.errors import CannotWrite, UserError, notify
 from nstjax.progress import progress_bar
 from nstjax.runs import Run, outcome_files
@@ -75,15 +75,21 @@ def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, c
 
 
 def is_done(folder: Path) -> bool:
-    """Whether a run folder of a point has its picture, or the reason why it has none."""
-    return any((folder / name).is_file() for name in ("image.png", "failed.json"))
+    """Whether a run folder of a point has its picture, whole, or the reason why it has none."""
+    if (folder / "failed.json").is_file():
+        return True
+    try:
+        images.load_picture(str(folder / "image.png"))
+        return True
+    except UserError:
+        return False
 
 
 def summary(names: Iterable[str], workdir: Path) -> Summary:
     """The `Summary` of points by their run folders."""
     folders = {name: Path(workdir) / "points" / name for name in names}
     failed = {n: f / "failed.json" for n, f in folders.items() if (f / "failed.json").exists()}
-    finished = tuple(n for n, f in folders.items() if (f / "image.png").exists())
+    finished = tuple(n for n, f in folders.items() if n not in failed and is_done(f))
     return Summary(finished, {name: files.read_json(path)["reason"] for name, path in failed.items()}, {})
 
 

@@ -39,6 +39,8 @@ def read(workdir: Path) -> Record:
         return Record(saved["title"], saved["command"], Design.from_json(saved))
     except KeyError as error:
         raise UserError(f"{path} has no key {error}; run its sweep again, into another workdir") from None
+    except (TypeError, AttributeError, ValueError):
+        raise UserError(f"{path} is not what a sweep writes; run it again, in another workdir") from None
 
 
 def write(record: Record, workdir: Path) -> None:

@@ -107,8 +107,9 @@ def _page_point(recorded, point):
 
 
 def _facts(points, cross):
-    failed, finished = sum(bool(p.failed) for p in points), sum(bool(p.folder) for p in points)
-    facts = [f"{len(points)} points, {finished - failed} finished" + (f", {failed} failed" if failed else "")]
+    failed = sum(bool(p.failed) for p in points)
+    finished = sum(bool(p.folder) and not p.failed for p in points)
+    facts = [f"{len(points)} points, {finished} finished" + (f", {failed} failed" if failed else "")]
     labels = dict.fromkeys(point.inputs["weights"]["label"] for point in points if point.inputs)
     facts.append(f"through {', '.join(labels)}")
     seconds = sum(point.cost.get("seconds", 0) for point in points)
@@ -134,7 +135,7 @@ def _own_rank_fact(cross):
 
 def _notes(points):
     notes = [f"{p.name} failed: {p.failed}" for p in points if p.failed][:5]
-    if missing := sum(not point.folder for point in points):
+    if missing := sum(not point.folder and not point.failed for point in points):
         notes.append(f"{missing} points are not run yet; the command of the sweep goes on with them")
     return notes
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nstjax import files
-from nstjax.errors import UserError, nearest
+from nstjax import files, images
+from nstjax.errors import UserError, nearest, notify
 from nstjax.sweeps.design import Design
 from nstjax.sweeps.effects import Effect, paired
 
@@ -118,7 +118,21 @@ def collect(design: Design, workdir: str | Path) -> list[Point]:
 
 
 def _read(name, at, folder):
-    """The `Point` of a run folder."""
+    """The `Point` of a run folder; one whose files are damaged has failed."""
+    try:
+        point = _point(name, at, folder)
+        if point.image:
+            images.load_picture(str(point.image))
+        curves(point)
+        point.inputs["weights"]["label"], point.inputs["pictures"].items()
+        return point
+    except (UserError, KeyError, TypeError, AttributeError) as error:
+        reason = error if isinstance(error, UserError) else f"a file of {folder} is not what a run leaves"
+        notify(f"note: {name}: {reason}; remove the folder to run the point again")
+        return Point(name, at, failed=f"damaged: {reason}")
+
+
+def _point(name, at, folder):
 
     def read(file):
         return files.read_json(folder / file) if (folder / file).exists() else {}

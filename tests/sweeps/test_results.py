@@ -1,6 +1,7 @@
 """Run folders to tables, by hand; the report is written from them alone."""
 
 import csv
+import itertools
 import json
 import math
 
@@ -140,6 +141,40 @@ def test_the_report_is_written_from_run_folders_alone(workdir):
     (workdir / "sweep.json").unlink()
     with pytest.raises(UserError, match=r"holds no sweep\.json; expected the workdir of experiments\.sweep"):
         sweeps.write_report(workdir)
+
+
+OTHER = b'{"losses": 3, "inputs": 1, "terms": 2}'
+FILES = ("image.png", "metrics.jsonl", "provenance.json", "config.json", "measures.json", "cost.json")
+# A run of no steps leaves no metrics, and any dict may be what a run has cost.
+FINE = (("metrics.jsonl", b""), ("cost.json", OTHER))
+DAMAGED = itertools.product(FILES, (b"", b"{", b"[]", b"null", b"3\n", OTHER))
+
+
+@pytest.mark.parametrize("file, content", [each for each in DAMAGED if each not in FINE])
+def test_a_damaged_point_has_failed_and_the_others_are_there(workdir, file, content, capfd):
+    name = "loss=gram,pair=coffee+one,seed=0"
+    (workdir / "points" / name / file).write_bytes(content)
+    points = {point.name: point for point in results.collect(planned(), workdir)}
+    damaged = points.pop(name)
+    assert damaged.failed.startswith("damaged: ") and damaged.image is None
+    assert sum(point.failed is None and point.image is not None for point in points.values()) == 12
+    assert f"note: {name}: " in capfd.readouterr().err
+    if content == b"" and file == "image.png":
+        outputs = sweeps.write_report(workdir)
+        assert "16 points, 12 finished, 3 failed" in outputs["page"].read_text()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"title": 1, "command": 2}', b"null"])
+def test_a_damaged_record_is_one_line(workdir, content):
+    saved = json.loads((workdir / "sweep.json").read_text())
+    for value in (
+        content,
+        json.dumps(saved | {"points": 3}).encode(),
+        json.dumps(saved | {"points": [3]}).encode(),
+    ):
+        (workdir / "sweep.json").write_bytes(value)
+        with pytest.raises(UserError, match=r"sweep\.json"):
+            record.read(workdir)
 
 
 def test_sheets_place_pictures_by_their_labels():
