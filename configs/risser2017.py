@@ -5,9 +5,9 @@
 
 Gram and histogram losses, gradients limited instead of weighted, from coarse to fine.
 
-Expect, through `vgg19-8bit`, The Golden Gate Bridge and The Starry Night at 512 x 384 pixels: 900 evaluations in
-17 minutes on two CPU cores that had other work; a clean new Starry Night, in which the near tower has become
-the cypress and the bridge is gone, for a limit of 1 is small beside 100.
+Expect, through `vgg19-8bit`, The Golden Gate Bridge and The Starry Night at 512 x 384 pixels: 900
+evaluations in 17 minutes on two CPU cores that had other work; a clean new Starry Night, in which the near
+tower has become the cypress and the bridge is gone, for a limit of 1 is small beside 100.
 
 The paper's claim, that histograms make textures stable, holds here. Textures of The Starry Night from five
 seeds of noise, through blocks 1 to 3 of VGG-19, 48, 96 and 192 pixels, 300 steps each (`python -m
