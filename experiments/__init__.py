@@ -3,7 +3,10 @@
 An interrupt while a driver is still importing is one line, as it is afterwards (`experiments.command`).
 """
 
+import os
 import sys
+
+os.environ["MPLBACKEND"] = "agg"  # Reports are drawn without a screen, whatever backend a person has set.
 
 
 def _excepthook(kind, error, trace):

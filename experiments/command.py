@@ -43,6 +43,11 @@ def run(main, required, words=()):
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             _end("out of memory; try a smaller size", 1)
         raise
+    except (RuntimeError, AssertionError) as error:
+        if not traceback.extract_tb(error.__traceback__)[-1].filename.endswith("xla_bridge.py"):
+            raise
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        _end(f"JAX finds no device JAX_PLATFORMS={wanted}; without that setting it takes what there is", 2)
     except KeyboardInterrupt:
         _end("interrupted; the same command goes on from the last checkpoint", 130)
 
@@ -96,14 +101,32 @@ def load_config(named):
     Raises:
       UserError: where there is no such file, or it is no config, or does not take the argument.
     """
+    config = called(named, "get_config")
+    if not isinstance(config, ml_collections.ConfigDict):
+        path = named.partition(":")[0]
+        raise UserError(f"config {path}: get_config must return a ConfigDict, not {type(config).__name__}")
+    return config
+
+
+def called(named, function, otherwise=""):
+    """What a function of the config file returns, for the argument of `--config=FILE[:ARGUMENT]`.
+
+    Args:
+      named: as of the flag.
+      function: its name.
+      otherwise: what is said where there is none.
+
+    Raises:
+      UserError: where there is no such file, or no such function in it, or it fails.
+    """
     path, *arg = named.split(":", 1)
     if not os.path.isfile(path):
         raise UserError(f"config {path!r}: no such file{files.near_file(path)}")
     try:
         module = runpy.run_path(path)
-        if "get_config" not in module:
-            raise UserError("has no function get_config")
-        config = module["get_config"](*arg)
+        if function not in module:
+            raise UserError(f"has no function {function}{otherwise}")
+        return module[function](*arg)
     except UserError as error:
         raise UserError(f"config {named}: {error}") from None
     except SyntaxError as error:
@@ -112,9 +135,6 @@ def load_config(named):
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
         where = f"config {path}, line {lines[-1]}" if lines else f"config {path}"
         raise UserError(f"{where}: {type(error).__name__}: {error}") from None
-    if not isinstance(config, ml_collections.ConfigDict):
-        raise UserError(f"config {path}: get_config must return a ConfigDict, not {type(config).__name__}")
-    return config
 
 
 def check_key(config, key):

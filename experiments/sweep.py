@@ -6,7 +6,6 @@ The same command goes on where it was stopped. Exit status 1 says that points fa
 finished then. On several machines, the same command on each with --distributed, and one workdir for all.
 """
 
-import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -31,13 +30,11 @@ _PROCESS = flags.DEFINE_integer("process", None, "Which this is, from 0, where t
 
 
 def main(argv):
-    path, _, argument = command.named_config(argv).partition(":")
-    module = runpy.run_path(path)
-    if "get_sweep" not in module:
-        raise UserError(
-            f"config {path} has no function get_sweep; expected a sweep, or use experiments.stylize"
-        )
-    design = module["get_sweep"](argument or None)
+    named = command.named_config(argv)
+    path = named.partition(":")[0]
+    design = command.called(named, "get_sweep", "; expected a sweep, or use experiments.stylize")
+    if not isinstance(design, sweeps.Design):
+        raise UserError(f"config {path}: get_sweep must return a Design, not {type(design).__name__}")
     if _DISTRIBUTED.value:
         jax.distributed.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     options = sweeps.Options(

@@ -10,6 +10,7 @@ import sys
 import time
 import types
 
+import jax
 import numpy as np
 import pytest
 from driver import DEMO, RANDOM, ROOT, drive, finished, place
@@ -215,6 +216,31 @@ runpy.run_module("experiments.{driver}", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == -signal.SIGINT and done.stderr == "error: interrupted\n"
+
+
+def surrounded(tmp_path, **settings):
+    """A driver in other surroundings: its end."""
+    line = [sys.executable, "-m", "experiments.stylize", f"--config={DEMO}:smoke", "--config.size=16"]
+    line += ["--config.weights=random-tiny", f"--workdir={tmp_path / 'run'}"]
+    return subprocess.run(line, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("platform", ["cuda", pytest.param("abacus", marks=pytest.mark.slow)])
+def test_a_device_that_is_not_there_is_one_line(tmp_path, platform):
+    if platform == jax.default_backend():
+        pytest.skip("it is there")
+    done = surrounded(tmp_path, JAX_PLATFORMS=platform)
+    assert done.returncode == 2 and not (tmp_path / "run").exists()
+    expected = (
+        f"error: JAX finds no device JAX_PLATFORMS={platform}; without that setting it takes what there is\n"
+    )
+    assert done.stderr.removeprefix(RANDOM) == expected
+
+
+@pytest.mark.slow
+def test_no_screen_is_needed_whatever_matplotlib_is_told(tmp_path):
+    done = surrounded(tmp_path, MPLBACKEND="abacus")
+    assert (done.returncode, done.stderr) == (0, RANDOM) and (tmp_path / "run" / "report.html").exists()
 
 
 def test_memory_is_counted_by_hand():

@@ -102,6 +102,27 @@ def test_a_config_without_a_sweep_is_named(tmp_path):
     assert "has no function get_sweep; expected a sweep, or use experiments.stylize" in err
 
 
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        ("return 3", "get_sweep must return a Design, not int"),
+        ("raise KeyError('x')", "line 5: KeyError: 'x'"),
+        ("return other", "line 5: NameError: name 'other' is not defined"),
+    ],
+)
+def test_a_sweep_that_is_none_is_one_line(tmp_path, body, reason):
+    path = tmp_path / "mine.py"
+    path.write_text(f"""from nstjax.config import default_config
+def get_config(arg=None):
+    return default_config()
+def get_sweep(arg=None):
+    {body}
+""")
+    status, out, err = end_of(driver(tmp_path / "run", config=str(path)))
+    assert (status, out) == (2, "") and not (tmp_path / "run").exists()
+    assert err.startswith(f"error: config {path}") and err.endswith(f"{reason}\n") and err.count("\n") == 1
+
+
 def test_the_report_is_written_again_with_a_table(by_one_device, tmp_path):
     shutil.copytree(by_one_device, tmp_path, dirs_exist_ok=True)
     line = [sys.executable, "-m", "experiments.report", f"--workdir={tmp_path}", "--table=evaluations"]
