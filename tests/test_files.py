@@ -1,4 +1,4 @@
-"""Paths as people type them: each means what was meant, or one line says why it cannot."""
+"""Files: written whole or not at all; paths as people type them mean what was meant, or one line says why not."""
 
 import os
 import re
@@ -141,3 +141,29 @@ def test_a_driver_takes_a_home_folder_for_its_config_and_workdir(home, monkeypat
         done = subprocess.run([*line, f"--workdir={workdir}"], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
     assert not (home / "run").exists()
+
+
+def test_write_atomic_replaces_or_leaves_alone(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_atomic(path, "old")
+    files.write_atomic(path, os.fsdecode(b"new \xe9"))
+    assert path.read_text() == "new \\udce9"
+    with pytest.raises(UserError, match=r"cannot write .*: No such file or directory"):
+        files.write_atomic(tmp_path / "no" / "a.txt", "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="Is a directory"):
+        files.write_atomic(tmp_path / "folder", "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "folder"]
+
+
+def test_read_json_names_the_file_and_the_fault(tmp_path):
+    path = tmp_path / "a.json"
+    for content, reason in ((b"{", "Expecting"), (b"[]", "expected a dict, found list"), (b"\xff", "codec")):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=f"cannot read {path}: .*{reason}"):
+            files.read_json(path)
+    path.write_text('{"a": 1}\n{"a": 2}\n')
+    assert files.read_json_lines(path) == [{"a": 1}, {"a": 2}]
+    assert files.read_json_lines(path, 9) == [{"a": 1}]
+    with pytest.raises(UserError, match="99 bytes were written, 18 are there"):
+        files.read_json_lines(path, 99)

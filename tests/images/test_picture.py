@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from nstjax import files, images
+from nstjax import images
 from nstjax.errors import UserError
 from nstjax.images.decode import MAX_BYTES, formats
 
@@ -370,32 +370,6 @@ def test_a_png_keeps_the_picture_and_any_label(tmp_path):
         decoded = Image.open(bytes_io.BytesIO(images.encode_png(image, label)))
         np.testing.assert_array_equal(np.asarray(decoded), [[[0, 128, 255], [0, 255, 51]]])
         assert decoded.text["Comment"] == label.encode(errors="backslashreplace").decode()
-
-
-def test_write_atomic_replaces_or_leaves_alone(tmp_path):
-    path = tmp_path / "a.txt"
-    files.write_atomic(path, "old")
-    files.write_atomic(path, os.fsdecode(b"new \xe9"))
-    assert path.read_text() == "new \\udce9"
-    with pytest.raises(UserError, match=r"cannot write .*: No such file or directory"):
-        files.write_atomic(tmp_path / "no" / "a.txt", "x")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match="Is a directory"):
-        files.write_atomic(tmp_path / "folder", "x")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "folder"]
-
-
-def test_read_json_names_the_file_and_the_fault(tmp_path):
-    path = tmp_path / "a.json"
-    for content, reason in ((b"{", "Expecting"), (b"[]", "expected a dict, found list"), (b"\xff", "codec")):
-        path.write_bytes(content)
-        with pytest.raises(UserError, match=f"cannot read {path}: .*{reason}"):
-            files.read_json(path)
-    path.write_text('{"a": 1}\n{"a": 2}\n')
-    assert files.read_json_lines(path) == [{"a": 1}, {"a": 2}]
-    assert files.read_json_lines(path, 9) == [{"a": 1}]
-    with pytest.raises(UserError, match="99 bytes were written, 18 are there"):
-        files.read_json_lines(path, 99)
 
 
 def test_pictures_are_turned_about_their_middle():
