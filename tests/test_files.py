@@ -1,4 +1,4 @@
-"""Files: written whole or not at all; paths as people type them mean what was meant, or one line says why not."""
+"""Files: whole or not there. Paths as people type them: as they were meant, or one line says why not."""
 
 import os
 import re
