@@ -6,9 +6,9 @@ Texture synthesis from noise: sorted projections of twelve taps, on directions d
 Two things differ from the authors' program: Adam for their L-BFGS, whose line search needs directions that
 stay, and so a learning rate and a number of steps of our choice.
 
-Expect, through `vgg19-8bit`, 256 pixels and The Starry Night: after 700 of the 1000 steps, at about a second
-a step on two CPU cores that had other work, moon, stars, cypresses and hills of the painting, whole and in
-other places. Through `mini`, not normalised so, noise.
+Expect, through `vgg19-8bit`, 256 pixels and The Starry Night: total 55.9 -> 0.21; moon, stars, cypresses and
+hills of the painting, whole and in other places. About a second a step on two CPU cores that had other work.
+Through `mini`, not normalised so, noise.
 
 Arguments: `calibrated` for any network; `smoke`.
 """
