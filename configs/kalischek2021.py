@@ -6,9 +6,9 @@
 Central moments of five taps before the ReLU, from the content. The program stops when the loss stays
 within 1e-3 of its running average; here all steps are made.
 
-Expect, measured with weights=mini, normalise=False, 256 pixels, 300 steps, The Golden Gate Bridge and The
-Starry Night: 22 seconds on two CPU cores, the total from 0.272 to 0.006; swirls and palette of the
-painting over a bridge that is all there, without a content term.
+Expect, through `vgg19-8bit`, The Golden Gate Bridge and The Starry Night at 384 x 288 pixels: total 0.563 ->
+0.0080 in 780 of the 1000 steps, 0.45 s each on two CPU cores; swirls, stars and palette of the painting over
+a bridge that is all there, without a content term.
 
 Arguments: `alpha=1` the share of style (1 in the program: no content term); `calibrated` for any network;
 `smoke`.
