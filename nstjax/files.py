@@ -7,14 +7,14 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nstjax.errors import CannotWrite, UserError, nearest
 
-# As `tempfile` names the part of a file that is being written.
-_PART = re.compile(r"\..+\.[a-z0-9_]{8}")
+# What `tempfile` puts at the end of the name of a file that is being written.
+_PART = re.compile(r"[a-z0-9_]{8}")
 _UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 
 
@@ -112,12 +112,13 @@ def sync_tree(folder: str | Path) -> None:
     sync(Path(folder).parent)
 
 
-def remove_parts(folder: str | Path) -> None:
-    """Removes what `write_atomic` left in a folder when its process was killed."""
-    for path in Path(folder).glob(".*.*"):
-        if _PART.fullmatch(path.name):
-            with contextlib.suppress(OSError):
-                path.unlink()
+def remove_parts(folder: str | Path, names: Iterable[str]) -> None:
+    """Removes what `write_atomic` left of files of these names when its process was killed."""
+    for name in names:
+        for path in Path(folder).glob(f".{name}.*"):
+            if _PART.fullmatch(path.name.removeprefix(f".{name}.")):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def write(path: str | Path, content: bytes | str | dict) -> None:

@@ -73,7 +73,7 @@ class RunFolder:
             )
         self._lock = hold(self.path)
         try:
-            files.remove_parts(self.path)
+            files.remove_parts(self.path, _OUTPUTS)
             self._claim(config, provenance, restart)
         except BaseException:
             self._lock.close()

@@ -224,11 +224,11 @@ def test_what_kills_left_behind_is_swept_up(drive, finished, tmp_path):
     shutil.copytree(finished, folder)
     (folder / "image.png").unlink()
     (folder / ".cost.json.ab12_x9z").write_text("{")
-    (folder / ".hidden.txt").write_text("mine")
+    (folder / ".notes.markdown").write_text("mine")
     (folder / "checkpoints" / "8.orbax-checkpoint-tmp").mkdir()
     assert drive(f"--workdir={folder}")[0] == 0
-    assert (folder / ".hidden.txt").read_text() == "mine"
-    (folder / ".hidden.txt").unlink()
+    assert (folder / ".notes.markdown").read_text() == "mine"
+    (folder / ".notes.markdown").unlink()
     same_result(folder, finished)
 
 
