@@ -1,6 +1,7 @@
 """A run folder: the outputs of a run, written so that it can be killed at any moment."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -36,6 +37,10 @@ def hold(path):
     return lock
 
 
+# As orbax names a checkpoint that is being written, and a process that is killed leaves it.
+_BEGUN_CHECKPOINT = ".orbax-checkpoint-tmp"
+# What the system says of files that are not there, beside which all else is a refusal to read.
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 # What a run leaves before its first checkpoint, or where it failed; and at its end.
 _BEGUN = ("config.json", "provenance.json", "metrics.jsonl", "preview.png", "last_good.png", "checkpoints")
 _OUTPUTS = (*_BEGUN, "weights.json", "cost.json", "image.png", "report.html")
@@ -128,6 +133,9 @@ class RunFolder:
         """(number, dict) of the last checkpoint and what was saved with it, or (None, None).
 
         A checkpoint that is damaged, as after a loss of power, is removed, and the one before it serves.
+
+        Raises:
+          UserError: where one cannot be read, damaged or not (no permission, no memory).
         """
         manager = self._checkpoints()
         for number in sorted(manager.all_steps(), reverse=True):
@@ -135,6 +143,9 @@ class RunFolder:
             try:
                 return number, checkpoints.read(path)
             except Exception as error:  # A damaged file can fail in any way.
+                code = getattr(error, "errno", None)
+                if isinstance(error, MemoryError) or code not in (None, *_GONE):
+                    raise UserError(f"cannot read {path}: {_reason(error)}") from None
                 notify(f"note: {path} is damaged and left out ({_reason(error)})")
                 with files.writing(path):
                     shutil.rmtree(path)
@@ -228,7 +239,7 @@ class RunFolder:
             with files.writing(place):
                 place.mkdir(exist_ok=True)
                 for path in place.iterdir():
-                    if not path.name.isdecimal():  # begun by a process that was killed
+                    if _BEGUN_CHECKPOINT in path.name:
                         shutil.rmtree(path)
                 with _quiet_orbax():
                     self._manager = checkpoints.manager(place)

@@ -18,7 +18,7 @@ import pytest
 from driver import DEMO, RANDOM, ROOT, drive, finished, place
 from PIL import Image
 
-from nstjax.runs import report
+from nstjax.runs import checkpoints, report
 
 
 def content_of(folder):
@@ -184,6 +184,26 @@ def test_behind_a_damaged_checkpoint_is_the_one_before(drive, finished, tmp_path
     same_result(folder, finished)
 
 
+@pytest.mark.parametrize(
+    "error", [PermissionError(errno.EACCES, "Permission denied"), MemoryError("too large")]
+)
+def test_a_checkpoint_that_cannot_be_read_is_not_taken_for_damaged(
+    drive, finished, tmp_path, monkeypatch, error
+):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "image.png").unlink()
+    before = content_of(folder)
+
+    def refused(*_):
+        raise error
+
+    monkeypatch.setattr(checkpoints, "read", refused)
+    status, _, err = drive(f"--workdir={folder}")
+    assert status == 2 and f"error: cannot read {folder}/checkpoints/6: " in err
+    assert content_of(folder) == before
+
+
 def test_with_damaged_checkpoints_alone_a_run_starts_anew(drive, finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
@@ -226,9 +246,11 @@ def test_what_kills_left_behind_is_swept_up(drive, finished, tmp_path):
     (folder / ".cost.json.ab12_x9z").write_text("{")
     (folder / ".notes.markdown").write_text("mine")
     (folder / "checkpoints" / "8.orbax-checkpoint-tmp").mkdir()
+    (folder / "checkpoints" / ".DS_Store").write_text("of a Mac")
     assert drive(f"--workdir={folder}")[0] == 0
     assert (folder / ".notes.markdown").read_text() == "mine"
     (folder / ".notes.markdown").unlink()
+    (folder / "checkpoints" / ".DS_Store").unlink()
     same_result(folder, finished)
 
 
