@@ -3,14 +3,14 @@
 python -m experiments.sweep --config=configs/showdown.py --workdir=runs/showdown
 
 The same command goes on where it was stopped. Exit status 1 says that points failed, and why; the others are
-finished then. On several machines, the same command on each with --distributed, and one workdir for all.
+finished then. To share the points among processes, on one machine or more, start the same command in each
+with --distributed, in one workdir.
 """
 
 import shlex
 import sys
 from pathlib import Path
 
-import jax
 from absl import flags
 from ml_collections import config_flags
 
@@ -23,10 +23,7 @@ _WORKDIR = command.define_path("workdir", "The folder of the sweep, to make or t
 _AT_MOST = flags.DEFINE_integer("at_most", 16, "How many points to run together.", lower_bound=1)
 _ONLY = flags.DEFINE_multi_string("only", None, "A point to run, by its name; the others are left out.")
 _MEASURE = flags.DEFINE_bool("measure", True, "Measure every picture by every loss, and write the report.")
-_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes, as jax.distributed finds.")
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of the first, where that is not found.")
-_PROCESSES = flags.DEFINE_integer("processes", None, "How many there are, where that is not found.")
-_PROCESS = flags.DEFINE_integer("process", None, "Which this is, from 0, where that is not found.")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "Share the points with others of this command.")
 
 
 def main(argv):
@@ -35,8 +32,6 @@ def main(argv):
     design = command.called(named, "get_sweep", "; expected a sweep, or use experiments.stylize")
     if not isinstance(design, sweeps.Design):
         raise UserError(f"config {path}: get_sweep must return a Design, not {type(design).__name__}")
-    if _DISTRIBUTED.value:
-        jax.distributed.initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     options = sweeps.Options(
         at_most=_AT_MOST.value,
         only=tuple(_ONLY.value or ()),
@@ -44,6 +39,7 @@ def main(argv):
         title=Path(path).stem,
         command=command.line(),
         command_of_sweep=_command_of_sweep(),
+        shared=_DISTRIBUTED.value,
     )
     summary = sweeps.run(_CONFIG.value, design, _WORKDIR.value, options)
     finished, failed = len(summary.finished), len(summary.failed)
@@ -59,7 +55,7 @@ def _command_of_sweep():
     words, kept = iter(sys.orig_argv[1:]), []
     for word in words:
         flag, equals, _ = word.lstrip("-").partition("=")
-        if flag in ("only", "at_most", "coordinator", "processes", "process"):
+        if flag in ("only", "at_most"):
             None if equals else next(words, None)
         elif flag not in ("distributed", "nodistributed", "measure", "nomeasure"):
             kept.append(word)

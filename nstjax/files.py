@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nstjax.errors import CannotWrite, UserError, nearest
 
@@ -64,6 +65,31 @@ def make_folder(path: Path) -> None:
     """
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def lock(path: str | Path, *, shared: bool = False) -> IO | None:
+    """A lock on a file, which is made where there is none; held until it is closed, or its process ends.
+
+    Args:
+      path: the file.
+      shared: whether others may share it.
+
+    Returns:
+      The open file; None where another process has it.
+
+    Raises:
+      OSError: where the file cannot be opened, or its file system has no locks.
+    """
+    file = open(path, "a+")  # noqa: SIM115
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        return file
+    except BlockingIOError:
+        file.close()
+        return None
+    except OSError:
+        file.close()
+        raise
 
 
 def write_atomic(path: str | Path, data: bytes | str) -> None:

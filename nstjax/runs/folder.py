@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -14,11 +13,16 @@ from nstjax.errors import CannotWrite, UserError, notify
 from nstjax.runs import checkpoints
 
 
-def hold(path):
+def hold(path, *, shared=False):
     """Makes a folder where there is none and locks it, until the file that is returned is closed.
 
+    Args:
+      path: the folder.
+      shared: whether it may be shared with others that say so.
+
     Raises:
-      UserError: where it cannot be written, or another process holds it.
+      UserError: where it cannot be written, another process holds it, or it is to be shared on a file system
+        without locks.
     """
     with files.writing(path):
         if path.exists() and not path.is_dir():
@@ -26,14 +30,19 @@ def hold(path):
         path.mkdir(parents=True, exist_ok=True)
         if (path / ".lock").exists() and not (path / ".lock").is_file():
             raise UserError(f"{path / '.lock'} is no file; remove it, or give another workdir")
-        lock = open(path / ".lock", "a")  # noqa: SIM115
+        open(path / ".lock", "a").close()
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise UserError(f"{path} is in use by another run; give this one another workdir") from None
+        lock = files.lock(path / ".lock", shared=shared)
     except OSError as error:
+        if shared:
+            raise UserError(
+                f"{path} cannot be locked ({error.strerror}), so that it cannot be shared; expected a folder "
+                "of a file system with locks"
+            ) from None
         notify(f"note: {path} cannot be locked ({error.strerror}): see that no other run uses it")
+        return open(path / ".lock", "a")
+    if lock is None:
+        raise UserError(f"{path} is in use by another run; give this one another workdir")
     return lock
 
 

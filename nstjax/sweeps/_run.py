@@ -3,10 +3,10 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import jax
 import ml_collections
 
 from nstjax import files, runs
@@ -17,7 +17,6 @@ from nstjax.sweeps import batches, measure, record, report
 from nstjax.sweeps.batches import Summary
 from nstjax.sweeps.design import Design
 from nstjax.sweeps.design import configs as make_configs
-from nstjax.sweeps.processes import barrier, local_shard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +31,7 @@ class Options:
       command: the command line, for provenance.
       command_of_sweep: the command line that goes on with the sweep, to which the report adds `--only`; by
         default `command`.
+      shared: whether other processes may run the same sweep in the same folder at the same time.
     """
 
     at_most: int = 16
@@ -40,6 +40,7 @@ class Options:
     title: str = "sweep"
     command: str = ""
     command_of_sweep: str = ""
+    shared: bool = False
 
 
 def run(
@@ -47,8 +48,8 @@ def run(
 ) -> Summary:
     """Runs a sweep, or goes on with it: each point once, then measures all and writes the report.
 
-    Several processes of `jax.distributed` share the points; all see one workdir, and the first writes what
-    is of the whole sweep.
+    Several processes, on one machine or more, can share a sweep in a folder that all see: each runs the
+    points that no other is at, and all end when the sweep does.
 
     Args:
       config: the ConfigDict that points set keys of.
@@ -65,22 +66,31 @@ def run(
     """
     options = options or Options()
     configs = make_configs(config, design)
-    workdir, first = files.user_path(workdir), jax.process_index() == 0
-    with contextlib.closing(hold(workdir)) if first else contextlib.nullcontext():
+    workdir = files.user_path(workdir)
+    with contextlib.closing(hold(workdir, shared=options.shared)):
         points = load(configs, workdir)
         chosen = _chosen(points, options.only)
         for note in dict.fromkeys(note for point in chosen.values() for note in point.notes):
             notify(f"note: {note}")
-        if first:
-            command = options.command_of_sweep or options.command
-            record.write(record.Record(options.title, command, design), workdir)
+        command = options.command_of_sweep or options.command
+        record.write(record.Record(options.title, command, design), workdir)
         summary = batches.run_points(chosen, workdir, at_most=options.at_most, command=options.command)
         if options.measure:
             encoder = points[design.baseline_names[0]].measuring_encoder()
-            measure.measure_points(local_shard(chosen), workdir, encoder)
-            barrier("the points are measured")
-            summary = summary._replace(outputs=report.write(workdir) if first else {})
+            measure.measure_points(chosen, workdir, encoder)
+            summary = summary._replace(outputs=report.write(workdir))
+        if not options.shared:
+            shutil.rmtree(workdir / "unfinished", ignore_errors=True)
+    if options.shared:
+        _tidy(workdir)
     return summary
+
+
+def _tidy(workdir):
+    """Removes what the work left, unless other processes are still at it."""
+    if alone := files.lock(workdir / ".lock"):
+        with contextlib.closing(alone):
+            shutil.rmtree(workdir / "unfinished", ignore_errors=True)
 
 
 def load(configs: Mapping[str, ml_collections.ConfigDict], workdir: Path) -> dict[str, Run]:

@@ -1,9 +1,11 @@
 """Runs the points of a sweep in batches: those of one structure together, each finished point once."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +17,7 @@ from nstjax.errors import CannotWrite, UserError, notify
 from nstjax.progress import progress_bar
 from nstjax.runs import Run, outcome_files
 from nstjax.runs.folder import RunFolder
-from nstjax.sweeps.processes import barrier
+from nstjax.sweeps.claims import SECONDS, claim
 
 # Compiled programs kept at a time; about forty exceed Linux's `vm.max_map_count`.
 _KEPT = 8
@@ -41,7 +43,8 @@ def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, c
 
     A batch of points is one compiled program, in a folder `unfinished/` that a killed sweep goes on with.
     A run folder is written as a whole. A point that fails has `failed.json` in the place of `image.png`.
-    Of several processes of `jax.distributed`, each runs its share on its own devices; all see one workdir.
+    Processes that share the folder claim the points of a batch before they run it; one that finds all
+    claimed waits for the others, and takes over what one leaves that ends too early.
 
     Args:
       points: {name: Run}.
@@ -52,25 +55,23 @@ def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, c
     Returns:
       A `Summary`.
     """
-    process, processes = jax.process_index(), jax.process_count()
-    batches = _batches(points, workdir, at_most, processes)
-    barrier("the points are divided")
-    if process == 0:
-        _remove_stale(workdir, batches)
-    barrier("what is stale is removed")
-    finished, compiled = len(points) - sum(map(len, batches)), set()
-    with progress_bar(total=len(points), initial=finished, unit="point") as bar:
-        for names in batches[process::processes]:
-            compiled.add(points[names[0]].structure)
-            if len(compiled) > _KEPT:
-                jax.clear_caches()
-                compiled.clear()
-            bar.set_postfix_str(names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
-            _run_batch({name: points[name] for name in names}, workdir, command)
-            bar.update(len(names))
-    barrier("the points are run")
-    if process == 0:
-        shutil.rmtree(workdir / "unfinished", ignore_errors=True)
+    waiting, compiled = _not_done(points, workdir), set()
+    structures = {name: point.structure for name, point in points.items()}
+    with progress_bar(total=len(points), initial=len(points) - len(waiting), unit="point") as bar:
+        while waiting:
+            with _next_batch(points, waiting, structures, workdir, at_most) as names:
+                if names:
+                    compiled.add(structures[names[0]])
+                    if len(compiled) > _KEPT:
+                        jax.clear_caches()
+                        compiled.clear()
+                    bar.set_postfix_str(names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
+                    _run_batch({name: points[name] for name in names}, workdir, command)
+                else:
+                    bar.set_postfix_str("waiting for other processes")
+                    time.sleep(SECONDS)
+            waiting = [name for name in _not_done(waiting, workdir) if name not in names]
+            bar.update(len(points) - len(waiting) - bar.n)
     return summary(points, workdir)
 
 
@@ -93,39 +94,44 @@ def summary(names: Iterable[str], workdir: Path) -> Summary:
     return Summary(finished, {name: files.read_json(path)["reason"] for name, path in failed.items()}, {})
 
 
-def _batches(points, workdir, at_most, processes):
-    """Names of points to run together: first what was begun, then the rest by structure."""
-    waiting = [name for name in points if not is_done(workdir / "points" / name)]
-    batches, alike = [], {}
-    for folder in sorted((workdir / "unfinished").glob("batch-*/config.json")):
-        names = list(files.read_json(folder))
-        if set(names) & set(waiting) and set(names) <= set(points):
-            waiting = [name for name in waiting if name not in names]
-            batches.append(names)
+def _not_done(names, workdir):
+    return [name for name in names if not is_done(workdir / "points" / name)]
+
+
+@contextlib.contextmanager
+def _next_batch(points, waiting, structures, workdir, at_most):
+    """Yields names of points to run together, claimed: a batch that was begun, or some of one structure."""
+    for begun in sorted((workdir / "unfinished").glob("batch-*/config.json")):
+        try:
+            names = list(files.read_json(begun))
+        except UserError:  # damaged, or gone by now
+            names = []
+        with claim(names, workdir) as claimed:
+            if claimed == names:
+                if set(names) <= set(points) and _not_done(names, workdir):
+                    yield names
+                    return
+                shutil.rmtree(begun.parent, ignore_errors=True)
+    alike = {}
     for name in waiting:
-        alike.setdefault(points[name].structure, []).append(name)
+        alike.setdefault(structures[name], []).append(name)
     for names in alike.values():
-        count = max(1, min(at_most, points[names[0]].room, -(-len(names) // processes)))
-        batches += [names[i : i + count] for i in range(0, len(names), count)]
-    return batches
-
-
-def _remove_stale(workdir, batches):
-    """Removes what was begun and is in no batch any more."""
-    for folder in (workdir / "unfinished").glob("*"):
-        begun = folder / "config.json"
-        if not begun.exists() or list(files.read_json(begun)) not in batches:
-            shutil.rmtree(folder)
+        with claim(names, workdir, max(1, min(at_most, points[names[0]].room))) as claimed:
+            if names := _not_done(claimed, workdir):
+                yield names
+                return
+    yield []
 
 
 def _run_batch(points, workdir, command):
     """Runs points of one structure into run folders, in halves where they cannot be run together."""
     provenances = {name: run.provenance(command) for name, run in points.items()}
     configs = {name: run.config for name, run in points.items()}
-    digest = hashlib.sha256(json.dumps(configs, sort_keys=True).encode()).hexdigest()[:16]
+    inputs = {name: provenance["inputs"] for name, provenance in provenances.items()}
+    digest = hashlib.sha256(json.dumps([configs, inputs], sort_keys=True).encode()).hexdigest()[:16]
     place = workdir / "unfinished" / f"batch-{digest}"
     try:
-        outcomes, rows = _outcomes(points, configs, provenances, place)
+        outcomes, rows = _outcomes(points, configs, inputs, place)
     except CannotWrite:
         raise
     except Exception as error:
@@ -162,14 +168,13 @@ def _write_failure(run, name, workdir, error, provenance):
     _write(run, name, workdir, {"failed.json": {"reason": reason}}, provenance)
 
 
-def _outcomes(points, configs, provenances, place):
+def _outcomes(points, configs, inputs, place):
     """The outcomes of points run together in a run folder, and the lines of its metrics.
 
     The last point fills the batch up to a multiple of the local devices, so that these share equally.
     """
     runs = list(points.values())
     runs += runs[-1:] * (-len(runs) % jax.local_device_count() if len(runs) > 1 else 0)
-    inputs = {name: provenance["inputs"] for name, provenance in provenances.items()}
     with RunFolder(place, configs, {"inputs": inputs}) as folder:
         outcomes = type(runs[0]).run_batch(runs, folder, warm_up=True)
     logged = place / "metrics.jsonl"

@@ -2,6 +2,7 @@
 
 import io as bytes_io
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from nstjax.config import term
 from nstjax.optimize import WHOLE, Objective, Problem, Reference, make_targets, single_taps
 from nstjax.progress import progress_bar
 from nstjax.runs import Cache, Run, Subject, terms
+from nstjax.sweeps.claims import SECONDS, claim
 
 _CONTENT = ("relu4_2", "relu3_4", "relu2_2", "relu1_2")
 # Where all pairs of patches or positions are few; elsewhere they take longer than all other losses.
@@ -27,29 +29,45 @@ _THUMBNAIL = 512
 def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> None:
     """Writes `measures.json` of every finished point that has none, and the pictures they were made of.
 
-    Those pictures are left in `pictures/` of the sweep, small, by their hash.
+    Those pictures are left in `pictures/` of the sweep, small, by their hash. Processes that share the folder
+    divide the points, and each waits until all are measured.
 
     Args:
       points: {name: Run}.
       workdir: path of the sweep.
       encoder: the `Encoder` by which losses measure.
     """
-    cache, folders = Cache(), {name: workdir / "points" / name for name in points}
-    waiting = [
-        n for n, f in folders.items() if (f / "image.png").exists() and not (f / "measures.json").exists()
-    ]
-    for name in progress_bar(waiting, unit="picture measured"):
-        run, folder = points[name], folders[name]
-        for picture in filter(None, (run.content, *run.styles)):
-            small = thumbnail(workdir, picture.sha256)
-            if not small.exists():
-                with files.writing(small.parent):
-                    small.parent.mkdir(exist_ok=True)
-                files.write_atomic(small, _jpeg(picture.pixels))
-        pixels = images.load_picture(str(folder / "image.png")).pixels
-        image = jnp.asarray(images.resize(pixels, *pixels.shape[:2]))
-        found = measures(run.subject(image.shape[:2]), image, encoder, cache)
-        files.write_json(folder / "measures.json", found)
+    cache, waiting = Cache(), _unmeasured(points, workdir)
+    with progress_bar(total=len(waiting), unit="picture measured") as bar:
+        while waiting:
+            with claim(waiting, workdir, 1) as claimed:
+                for name in claimed:
+                    _measure(points[name], name, workdir, encoder, cache)
+            if not claimed:
+                time.sleep(SECONDS)
+            waiting = _unmeasured(waiting, workdir)
+            bar.update(bar.total - len(waiting) - bar.n)
+
+
+def _unmeasured(names, workdir):
+    def has(name, file):
+        return (workdir / "points" / name / file).exists()
+
+    return [name for name in names if has(name, "image.png") and not has(name, "measures.json")]
+
+
+def _measure(run, name, workdir, encoder, cache):
+    """Writes `measures.json` of a point, and the pictures that it was made of."""
+    for picture in filter(None, (run.content, *run.styles)):
+        small = thumbnail(workdir, picture.sha256)
+        if not small.exists():
+            files.make_folder(small.parent)
+            files.write_atomic(small, _jpeg(picture.pixels))
+    folder = workdir / "points" / name
+    pixels = images.load_picture(str(folder / "image.png")).pixels
+    image = jnp.asarray(images.resize(pixels, *pixels.shape[:2]))
+    found = measures(run.subject(image.shape[:2]), image, encoder, cache)
+    files.write_json(folder / "measures.json", found)
 
 
 def thumbnail(workdir: Path, sha256: str) -> Path:

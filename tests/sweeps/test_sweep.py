@@ -1,9 +1,11 @@
 """Sweeps: points run together are runs of their own, each once, whatever happens in between."""
 
 import contextlib
+import errno
 import json
 import shutil
-from itertools import chain
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import ml_collections
@@ -12,13 +14,14 @@ import pytest
 from killed_driver import before_write
 from PIL import Image
 
-from nstjax import presets, runs, sweeps
+from nstjax import files, presets, runs, sweeps
 from nstjax.config import default_config, term
 from nstjax.errors import CannotWrite, UserError
 from nstjax.optimize import Objective, Reference, make_targets
 from nstjax.runs import Outcome, folder, report, terms
 from nstjax.runs.image import ImageRun
-from nstjax.sweeps import Design, Options, batches, measure, processes
+from nstjax.sweeps import Design, Options, batches, measure
+from nstjax.sweeps.claims import claim
 
 QUIET = Options(measure=False)
 
@@ -257,24 +260,71 @@ def test_a_batch_is_filled_up_for_the_devices(tmp_path, monkeypatch):
     assert sizes == [1, 6]
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_processes_share_the_points(tmp_path, monkeypatch, count):
-    """One after the other in one process, each is told which it is."""
-    waits, ran, measured = [], [], []
-    monkeypatch.setattr(jax, "process_count", lambda: count)
-    monkeypatch.setattr(processes.multihost_utils, "sync_global_devices", waits.append)
-    planned = weights_by_seeds()
-    points = sweeps.load(sweeps.configs(config(), planned), tmp_path)
-    for process in range(count):
-        monkeypatch.setattr(jax, "process_index", lambda process=process: process)
-        own = []
-        monkeypatch.setattr(batches, "_run_batch", lambda points, *_, own=own: own.extend(points))
-        sweeps.run_points(points, tmp_path, at_most=16)
-        ran.append(own)
-        measured.append(list(processes.local_shard(points)))
-    assert sorted(chain(*ran)) == sorted(chain(*measured)) == sorted(points)
-    assert max(map(len, ran)) == -(-4 // count) and max(map(len, measured)) == -(-4 // count)
-    assert waits == ["the points are divided", "what is stale is removed", "the points are run"] * count
+def test_a_point_is_claimed_by_one_at_a_time(tmp_path):
+    with claim("abc", tmp_path, 2) as first, claim("abcd", tmp_path) as second:
+        assert (first, second) == (["a", "b"], ["c", "d"])
+        with claim("abcd", tmp_path) as third:
+            assert third == []
+    with claim("dab", tmp_path) as after:
+        assert after == ["d", "a", "b"]
+
+
+def test_sweeps_that_share_a_folder_divide_the_points(tmp_path, monkeypatch):
+    """Each is in a thread of its own; the second starts when the first is at its first point."""
+    monkeypatch.setattr(batches, "SECONDS", 0.01)
+    monkeypatch.setattr(measure, "SECONDS", 0.01)
+    monkeypatch.setattr(presets, "STYLE_LOSSES", FEW)
+    begun, joined, ran, run_batch = threading.Event(), threading.Event(), [], batches._run_batch
+
+    def traced(points, *rest):
+        ran.append((threading.current_thread().name, *points))
+        begun.set() if len(ran) == 1 else joined.set()
+        assert joined.wait(60)
+        run_batch(points, *rest)
+
+    monkeypatch.setattr(batches, "_run_batch", traced)
+    options = Options(at_most=1, shared=True, title="shared")
+    with ThreadPoolExecutor(2, thread_name_prefix="process") as pool:
+        first = pool.submit(sweeps.run, config(), weights_by_seeds(), tmp_path, options)
+        assert begun.wait(60)
+        second = pool.submit(sweeps.run, config(), weights_by_seeds(), tmp_path, options)
+        assert first.result() == second.result() and len(first.result().finished) == 4
+    assert len({who for who, _ in ran}) == 2 and len({name for _, name in ran}) == len(ran) == 4
+    assert len(list(tmp_path.glob("points/*/measures.json"))) == 4
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_a_sweep_is_shared_by_those_that_say_so_alone(tmp_path):
+    """And where there are locks."""
+    shared = Options(measure=False, shared=True)
+    with contextlib.closing(folder.hold(tmp_path, shared=True)):
+        with pytest.raises(UserError, match=f"{tmp_path} is in use by another run"):
+            sweeps.run(config(), weights_by_seeds(), tmp_path, QUIET)
+        assert len(sweeps.run(config(), weights_by_seeds(), tmp_path, shared).finished) == 4
+        assert (tmp_path / "unfinished").exists()
+    sweeps.run(config(), weights_by_seeds(), tmp_path, shared)
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_a_sweep_without_locks_is_not_shared(done, tmp_path, monkeypatch, capsys):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    next(tmp_path.glob("points/*/image.png")).unlink()
+    monkeypatch.setattr(files.fcntl, "flock", unknown)
+    with pytest.raises(UserError, match="so that it cannot be shared; expected a folder of a file system"):
+        sweeps.run(config(), weights_by_seeds(), tmp_path, Options(measure=False, shared=True))
+    assert len(sweeps.run(config(), weights_by_seeds(), tmp_path, QUIET).finished) == 4
+    assert "cannot be locked (No locks available): see that no other run" in capsys.readouterr().err
+
+
+def test_a_batch_whose_list_is_damaged_is_begun_anew(done, tmp_path):
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    next(tmp_path.glob("points/*/image.png")).unlink()
+    (tmp_path / "unfinished" / "batch-1").mkdir(parents=True)
+    (tmp_path / "unfinished" / "batch-1" / "config.json").write_bytes(b"")
+    assert len(sweeps.run(config(), weights_by_seeds(), tmp_path, QUIET).finished) == 4
 
 
 class Killed(BaseException):
