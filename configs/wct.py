@@ -48,9 +48,7 @@ the levels, alpha .6). A larger alpha leaves less of the style's distance and mo
 in all pairs through `mini`, in 16 and 17 of 24 through the slim models, and on average always.
 """
 
-import ml_collections
-
-from nstjax.config import parse_arg
+from nstjax.config import default_transfer_config, parse_arg
 from nstjax.errors import UserError, nearest
 from nstjax.sweeps import design
 
@@ -77,30 +75,16 @@ ARGUMENTS = {"transform": "wct", "texture": False, "smoke": False, "vary": "", "
 
 def get_config(arg=None):
     arg = parse_arg(arg, **ARGUMENTS)
-    config = ml_collections.ConfigDict()
-    config.method = "transfer"
-    config.content = "" if arg.texture else "example:coffee"
-    config.style = "example:brushwork"
-    config.style_weights = ()
-    config.content_mask = ""
-    config.style_mask = ""
-    config.mask_mode = "area"
-    config.size = 64 if arg.smoke else 256 if arg.vary else 512
-    config.style_size = 0  # that of the content
-    config.tile = 1024  # pixels; 0 for any size at once
-    config.weights = "mini"
-    config.preprocessing = ""  # that of the weights
-    config.decoders = ""  # those that come with the weights
-    config.measured_by = "mini"
+    config = default_transfer_config()
+    config.content = "" if arg.texture else config.content
+    config.size = 64 if arg.smoke else 256 if arg.vary else config.size
     # Sec. 3.3: from coarse to fine. Decoder 5 of `mini` is too weak to compare other things through.
-    config.levels = (4, 3, 2, 1) if arg.vary in ("transform", "alpha") else (5, 4, 3, 2, 1)
+    config.levels = (4, 3, 2, 1) if arg.vary in ("transform", "alpha") else config.levels
     # The code's default; sec. 4.3 for textures.
-    config.alpha = (1.0,) if arg.texture or arg.vary == "transform" else (0.6,)
+    config.alpha = (1.0,) if arg.texture or arg.vary == "transform" else config.alpha
     config.transform = arg.transform
-    config.transform_args = ml_collections.ConfigDict()
     config.passes = 3 if arg.texture else 1  # the code's for textures
     config.init = "noise" if arg.texture else "content"
-    config.seed = 0
     config.lock()
     return config
 

@@ -1,5 +1,7 @@
 """The keys of an experiment, a term of its objective, and the argument of a config."""
 
+import math
+
 import ml_collections
 from ml_collections import config_dict
 
@@ -90,6 +92,42 @@ def default_config():
     return config
 
 
+def default_transfer_config():
+    """An unlocked ConfigDict with every key of universal style transfer.
+
+    Keys whose meaning is not in their name, and that are not those of `default_config`:
+      decoders: a file; "" for those that come with the weights.
+      tile: pixels, the side of the windows in which a larger picture is transferred; 0 for any size at once.
+      levels: of the decoders, in the order in which they are applied.
+      alpha: the strength, one number or one a level.
+      passes: through all levels.
+      measured_by: the weight set whose losses measure the pictures of a sweep.
+    """
+    config = ml_collections.ConfigDict()
+    config.method = "transfer"
+    config.content = "example:coffee"
+    config.style = "example:brushwork"
+    config.style_weights = ()
+    config.content_mask = ""
+    config.style_mask = ""
+    config.mask_mode = "area"
+    config.size = 512
+    config.style_size = 0
+    config.tile = 1024
+    config.weights = "mini"
+    config.preprocessing = ""
+    config.decoders = ""
+    config.measured_by = "mini"
+    config.levels = (5, 4, 3, 2, 1)
+    config.alpha = (0.6,)
+    config.transform = "wct"
+    config.transform_args = ml_collections.ConfigDict()
+    config.passes = 1
+    config.init = "content"
+    config.seed = 0
+    return config
+
+
 def term(
     loss,
     taps,
@@ -150,6 +188,8 @@ def parse_arg(arg, **defaults):
             values[key] = kind(value)
         except ValueError:
             raise UserError(f"config argument {key!r} must be {kind.__name__}; got {value!r}") from None
+        if kind is float and not math.isfinite(values[key]):
+            raise UserError(f"config argument {key!r} must be finite; got {value}")
     return ml_collections.ConfigDict(values)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from nstjax.errors import check_choice, nearest
+from nstjax.errors import check_at_least, check_choice, nearest
 
 
 def _public(suits):
@@ -50,8 +50,11 @@ def make_method(
     check_choice("schedule", schedule, SCHEDULES)
     factory = _lbfgs if optimizer == "lbfgs" else getattr(optax, optimizer)
     _check_arguments("optimizer_args", factory, optimizer_args, ("learning_rate", "project"))
-    if schedule != "constant_schedule":
-        _check_arguments("schedule_args", getattr(optax, schedule), schedule_args, ())
+    bound = ("value",) if schedule == "constant_schedule" else ()
+    _check_arguments("schedule_args", getattr(optax, schedule), schedule_args, bound)
+    for key, value in schedule_args:
+        if key.endswith("steps"):
+            check_at_least(f"schedule_args.{key}", value, 0 if key == "warmup_steps" else 1)
     kind = BoxedLbfgs if optimizer == "lbfgs" else FirstOrder
     return kind(optimizer, optimizer_args, schedule, schedule_args, project)
 
@@ -61,10 +64,12 @@ def _check_arguments(name, function, given, bound):
     for key, value in given:
         if key not in parameters:
             raise ValueError(f"{name}.{key} is unknown{nearest(key, parameters)}")
-        if isinstance(value, str) and not isinstance(parameters[key].default, (str, type(None))):
+        default = parameters[key].default
+        numeric = isinstance(default, (int, float)) or key.endswith(("steps", "value"))
+        if numeric and default is not None and not isinstance(value, (int, float)):
             raise ValueError(f"{name}.{key} must be a number; got {value!r}")
     for key, parameter in parameters.items():
-        if parameter.default is parameter.empty and key not in dict(given):
+        if parameter.default is parameter.empty and key not in bound and key not in dict(given):
             raise ValueError(f"{name}.{key} is required by {function.__name__}")
 
 
@@ -264,6 +269,9 @@ def _lbfgs(learning_rate, project, *, memory_size=10, max_linesearch_steps=20):
     Steps out of the box are taken out of the direction, and the objective that the line search sees
     projects its argument, so that it accepts what the projection leaves.
     """
+    for name, value in {"memory_size": memory_size, "max_linesearch_steps": max_linesearch_steps}.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1; got {value!r}")
     search = optax.scale_by_zoom_linesearch(max_linesearch_steps, initial_guess_strategy="one")
     base = (optax.scale_by_lbfgs(memory_size), optax.scale_by_learning_rate(learning_rate))
     return optax.chain(*base, _keep_inside(), search) if project else optax.chain(*base, search)

@@ -33,7 +33,7 @@ class Handler(ocp.CheckpointHandler):
     """Writes a checkpoint's two files; the second has the hash of both contents."""
 
     def save(self, directory, args):
-        arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(args.tree)]
+        arrays = [np.asarray(_numbers(leaf)) for leaf in jax.tree.leaves(args.tree)]
         np.savez(directory / "arrays.npz", *arrays)
         content = {"progress": args.progress, "sha256": _digest(arrays, args.progress)}
         (directory / "progress.json").write_text(json.dumps(content))
@@ -61,9 +61,25 @@ def read(path, like=None):
     if like is None:
         return content["progress"]
     leaves, structure = jax.tree.flatten(like)
-    if [(a.shape, a.dtype) for a in saved] != [(a.shape, a.dtype) for a in leaves]:
+    numbers = [_numbers(leaf) for leaf in leaves]
+    if [(a.shape, a.dtype) for a in saved] != [(a.shape, a.dtype) for a in numbers]:
         raise ValueError("its arrays are not those of this run")
-    return jax.tree.unflatten(structure, map(jnp.asarray, saved))
+    return jax.tree.unflatten(structure, map(_like, saved, leaves))
+
+
+def _numbers(leaf):
+    """An array, or the numbers that a PRNG key is made of."""
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _like(array, leaf):
+    """The array as a leaf of the pytree that it was saved from."""
+    array = jnp.asarray(array)
+    return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else array
+
+
+def _is_key(leaf):
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _digest(arrays, progress):

@@ -7,12 +7,13 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from nstjax import images, networks
+from nstjax.config import default_config
 from nstjax.errors import UserError, nearest
 from nstjax.images import Picture
 from nstjax.networks import vgg
 from nstjax.networks.pretrained import RANDOM
 from nstjax.optimize import single_taps
-from nstjax.runs import batch, memory, pictures, regions, report, stage, validate
+from nstjax.runs import abstract, batch, memory, pictures, regions, report, stage, validate
 from nstjax.runs.base import Run, Subject
 from nstjax.runs.cache import Cache
 from nstjax.runs.stage import StageSpec
@@ -106,6 +107,7 @@ def load(config, cache=None) -> ImageRun:
       UserError: naming the key, the value expected and the nearest valid name.
     """
     validate.needs_keys(config, NEEDED, EXAMPLE)
+    validate.kinds(config, default_config())
     plain, cache = to_plain(config), cache or Cache()
     validate.finite("", plain)
     specs = stage.make_specs(config)
@@ -124,6 +126,7 @@ def load(config, cache=None) -> ImageRun:
     for spec in specs:
         _check_terms(run, spec)
         _check_memory(run, spec)
+        _check_built(run, spec, cache)
     return run
 
 
@@ -197,3 +200,12 @@ def _check_memory(run, spec):
             memory.check("style_size", shape, params, spec.taps, backward=False)
     if run.labels and (config.style_angles or config.style_scales):
         raise UserError("style_angles and style_scales have no meaning for terms with regions")
+
+
+def _check_built(run, spec, cache):
+    """Raises UserError for a term or a method that could not make a step."""
+    shape = run.canvas(spec.config.size)
+    copies = [of_copy for picture in run.styles for of_copy, _ in stage.style_copies(picture, spec.config)]
+    references = {"content": (shape,), "style": tuple(copies)}
+    abstract.check_terms(spec, stage.make_encoder(run, spec), shape, references, cache)
+    abstract.check_method(spec, shape)

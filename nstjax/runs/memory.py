@@ -42,6 +42,11 @@ def needed(shape, params, taps, *, backward):
     return 4 * (3 * pixels + 2 * (sum(outputs) if backward else max(outputs, default=0)))
 
 
+def bytes_of(tree):
+    """Bytes of the arrays of a pytree, or of their shapes."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
 @functools.cache
 def available():
     """Bytes of memory that the device has: its own, or the machine's."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from nstjax import images, networks
+from nstjax.config import default_config
 from nstjax.errors import UserError, check_choice
 from nstjax.optimize import (
     Objective,
@@ -96,6 +97,8 @@ def _merged(config):
         if not hasattr(stage, "items"):
             raise UserError(f"stages[{i}] must be a dict of config keys; got {stage!r}")
         validate.known_keys(f"stages[{i}]", stage, config)
+        like = {key: example for key, example in default_config().items() if key in stage}
+        validate.kinds(stage, like, f"stages[{i}].")
         merged = config.copy_and_resolve_references()
         try:
             merged.update(stage)

@@ -5,7 +5,7 @@ import inspect
 
 from ml_collections import ConfigDict
 
-from nstjax import losses, networks, transforms
+from nstjax import config, losses, networks, transforms
 from nstjax.errors import UserError, check_choice, nearest
 from nstjax.networks.vgg import TAPS
 from nstjax.ops.gradients import FREE, NORMS, Control
@@ -16,6 +16,7 @@ KEYS = (
     *("loss", "taps", "reference", "weight", "tap_weights", "transform", "transform_args"),
     *("limit", "normalise", "regions", "published_for"),
 )
+_EXAMPLE = config.term("gram", "relu1_1")
 _LOSSES = tuple(name for name in losses.__all__ if name != "Loss")
 TRANSFORMS = ("adain", "histogram", "mean_shift", "wct")  # the others are of pictures
 
@@ -71,10 +72,12 @@ def _term(name, term):
     for key in KEYS:
         if key not in term:
             raise UserError(f"terms.{name}.{key} is missing")
+    validate.kinds(term, _EXAMPLE, f"terms.{name}.")
     check_choice(f"terms.{name}.loss", term.loss, _LOSSES)
     if not term.taps:
         raise UserError(f"terms.{name}.taps is empty: a term needs at least one tap")
-    validate.numbers(f"terms.{name}.weight", (term.weight,))
+    if not all(isinstance(tap, str) for tap in term.taps):
+        raise UserError(f"terms.{name}.taps must be names; got {tuple(term.taps)}")
     validate.numbers(f"terms.{name}.tap_weights", term.tap_weights)
     if term.reference not in ("content", "style"):
         raise UserError(f"terms.{name}.reference {term.reference!r} is unknown; expected content or style")
@@ -86,10 +89,9 @@ def _term(name, term):
         check_choice(f"terms.{name}.published_for", term.published_for, networks.FAMILIES)
     if term.regions:
         check_choice(f"terms.{name}.regions", term.regions, REGIONS)
-    hyper = {key: value for key, value in term.items() if key not in KEYS}
     return Term(
         name,
-        call_factory(f"terms.{name}", losses, term.loss, hyper, KEYS),
+        make_loss(name, term.loss, hyper(term)),
         tuple(term.taps),
         term.reference,
         _transform(name, term),
@@ -113,12 +115,21 @@ def _transform(name, term):
 
 
 def _control(name, term):
-    validate.numbers(f"terms.{name}.limit", (term.limit,))
     if term.limit < 0:
         raise UserError(f"terms.{name}.limit must be at least 0; got {term.limit}")
     if term.normalise:
         check_choice(f"terms.{name}.normalise", term.normalise, NORMS)
     return Control(term.limit, term.normalise)
+
+
+def hyper(term):
+    """{name: value} of the hyper-parameters of the loss of a term of a config."""
+    return {key: value for key, value in term.items() if key not in KEYS}
+
+
+def make_loss(name, loss, hyper):
+    """The loss of the term of this name, by the name of its factory."""
+    return call_factory(f"terms.{name}", losses, loss, hyper, KEYS)
 
 
 def call_factory(key, package, name, hyper, other_keys=()):
@@ -128,10 +139,11 @@ def call_factory(key, package, name, hyper, other_keys=()):
         if parameter not in valid:
             known = (*other_keys, *valid)
             raise UserError(f"{key}.{parameter} is unknown for {name}{nearest(parameter, known)}")
-    try:
-        return _cached(package, name, tuple(sorted(hyper.items())))
-    except ValueError as error:
-        raise UserError(f"{key}: {error}") from None
+    validate.of_signature(getattr(package, name), hyper, f"{key}.")
+    for parameter, about in valid.items():
+        if about.default is about.empty and parameter not in hyper:
+            raise UserError(f"{key}.{parameter} is missing; {name} needs it")
+    return validate.built(key, hyper, lambda given: _cached(package, name, tuple(sorted(given.items()))))
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nstjax import images, networks, transforms, universal
+from nstjax.config import default_transfer_config
 from nstjax.errors import UserError, check_at_least, check_choice, notify
 from nstjax.networks.decoder import LEVELS
 from nstjax.networks.masks import MODES
@@ -111,6 +112,7 @@ def load(config, cache=None) -> TransferRun:
       UserError: naming the key, the value expected and the nearest valid name.
     """
     validate.needs_keys(config, NEEDED, EXAMPLE)
+    validate.kinds(config, default_transfer_config())
     validate.finite("", config.to_dict())
     _check_values(config)
     check_choice("transform", config.transform, terms.TRANSFORMS)

@@ -1,5 +1,6 @@
 """Checks of a config's values."""
 
+import inspect
 import math
 from collections.abc import Mapping
 
@@ -9,6 +10,9 @@ from nstjax.errors import UserError, check_at_least, check_choice, nearest
 from nstjax.networks.vgg import PADDINGS, POOLINGS, PREPROCESSINGS
 
 LARGEST_SEED = 2**32 - 1
+_LARGEST = 3.4e38  # in float32
+_LARGEST_COUNT = 2**31 - 1
+_LARGEST_CALL = 10**6  # steps whose rows are held at a time
 
 
 def as_config(config):
@@ -48,7 +52,7 @@ def stage_values(config):
     }
     for key, least in at_least.items():
         check_at_least(key, config[key], least)
-    for key, most in {"seed": LARGEST_SEED, "steps": 2**31 - 1, "max_evaluations": 2**31 - 1}.items():
+        most = {"seed": LARGEST_SEED, "steps_per_call": _LARGEST_CALL}.get(key, _LARGEST_COUNT)
         at_most(key, config[key], most)
     if config.learning_rate is not None:
         check_at_least("learning_rate", config.learning_rate, 0)
@@ -65,21 +69,85 @@ def stage_values(config):
             raise UserError(f"style_scales must be above 0; got {scale}")
 
 
+def built(key, given, build):
+    """What `build(given)` returns, of a dict of values that a config gives under a key.
+
+    Raises:
+      UserError: where it fails, with the one of the values without which it would not.
+    """
+    try:
+        return build(given)
+    except UserError as error:
+        if str(error).startswith(key):
+            raise
+        reason = str(error)
+    except Exception as error:  # What libraries refuse can be of any kind.
+        first = str(error).strip().partition("\n")[0]
+        reason = first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
+    unnamed = {} if any(name in reason for name in given) else given
+    for name, value in unnamed.items():
+        if _builds(build, {other: given[other] for other in given if other != name}):
+            raise UserError(f"{key}.{name}: {value!r} cannot be used ({reason})") from None
+    raise UserError(f"{key}: {reason}") from None
+
+
+def _builds(build, given):
+    try:
+        build(given)
+        return True
+    except Exception:
+        return False
+
+
 def at_most(key, value, most):
     """Raises UserError for a number above the most."""
     if value > most:
         raise UserError(f"{key} must be at most {most}; got {value}")
 
 
+def kinds(config, like, prefix=""):
+    """Raises UserError for a value of another type than that of an example.
+
+    Args:
+      config: a ConfigDict.
+      like: {key: a value of the type wanted}; None takes a number or None, a float any number.
+      prefix: of the keys, for the message.
+    """
+    for key, example in like.items():
+        value, kind = config.get(key, example), type(example)
+        if isinstance(example, (tuple, list)):
+            fits, name = isinstance(value, (tuple, list)), "tuple"
+        elif isinstance(example, Mapping | ConfigDict):
+            fits, name = isinstance(value, Mapping | ConfigDict), "dict"
+        elif example is None or kind is float:
+            fits, name = _is_number(value) or example is value, "float"
+        else:
+            fits, name = type(value) is kind, kind.__name__
+        if not fits:
+            raise UserError(f"{prefix}{key} must be of type {name}; got {value!r}")
+
+
+def of_signature(function, given, prefix):
+    """Raises UserError for an argument of another type than a function says: bool, int, float or str."""
+    example = {bool: False, int: 0, float: 0.0, str: ""}
+    parameters = inspect.signature(function).parameters
+    like = {key: example[kind] for key in given if (kind := parameters[key].annotation) in example}
+    kinds(given, like, prefix)
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def numbers(key, values):
     """Raises UserError where one of the values is no number."""
     for value in values:
-        if not isinstance(value, (int, float)):
+        if not _is_number(value):
             raise UserError(f"{key}: expected a number; got {value!r}")
 
 
 def finite(key, value):
-    """Raises UserError for a number anywhere in nested dicts and lists that is not finite."""
+    """Raises UserError for a number anywhere in nested dicts and lists that is not finite in float32."""
     if isinstance(value, dict):
         for name, item in value.items():
             finite(f"{key}.{name}" if key else name, item)
@@ -88,6 +156,8 @@ def finite(key, value):
             finite(key, item)
     elif isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{key} must be finite; got {value}")
+    elif isinstance(value, (int, float)) and abs(value) > _LARGEST:
+        raise UserError(f"{key} must be at most {_LARGEST:g}, as float32 can hold; got {value}")
 
 
 def known_keys(name, given, config):

@@ -53,8 +53,12 @@ def check(config: Any) -> None:
     """Raises UserError for a config that is no recipe, or a value that is out of range."""
     validate.needs_keys(config, ("data", "held_out", "teacher", *PARTS), "a recipe, such as configs/mini.py")
     recipe.check(config, PARTS)
+    validate.kinds(config, {"teacher": "", "widths": ()})
+    if len(config.widths) != 5 or not all(isinstance(width, int) and width > 0 for width in config.widths):
+        raise UserError(f"widths must be five integers above 0; got {tuple(config.widths)}")
     for name in ("shallow", "deep"):
         part = config[name]
+        validate.kinds(part, {"pursuit": 0, "gram_weight": 0.0}, f"{name}.")
         if part.batch % 4:  # halves for two paddings, and of each half for the pursuit
             raise UserError(f"{name}.batch must be a positive multiple of 4; got {part.batch}")
         if part.pursuit < 0:

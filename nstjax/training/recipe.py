@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from nstjax import files, images
-from nstjax.errors import UserError, notify
+from nstjax.errors import UserError, check_at_least, notify
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.decoder import LEVELS
 from nstjax.runs import provenance, validate
@@ -26,6 +26,18 @@ _SCHEDULE = {
     "decoder4": (4000, 4e-3, 96),
     "decoder5": (2500, 3e-3, 128),
 }
+# Values of the types that a recipe's keys have, and those of its parts.
+_EXAMPLE = {
+    "seed": 0,
+    "data": "",
+    "held_out": (),
+    "left_out": (),
+    "texture_share": 0.0,
+    "dtype": "",
+    "log_every": 0,
+    "checkpoint_every": 0,
+}
+_PART = {"steps": 0, "optimizer": "", "learning_rate": 0.0, "size": 0, "batch": 0, "feature_weight": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,11 +116,17 @@ def picture_files(config: Any) -> list[Path]:
 
 
 def check(config: Any, parts: Sequence[str]) -> None:
-    """Raises UserError for a value of a recipe, or of its parts, that is out of range."""
+    """Raises UserError for a value of a recipe, or of its parts, of another type or out of range."""
+    validate.finite("", config.to_dict())
+    validate.kinds(config, _EXAMPLE)
+    check_at_least("seed", config.seed, 0)
+    validate.at_most("seed", config.seed, validate.LARGEST_SEED)
     if not 0 <= config.texture_share < 1:
         raise UserError(f"texture_share must be in [0, 1); got {config.texture_share}")
     for name in parts:
+        validate.kinds(config, {name: {}})
         part = config[name]
+        validate.kinds(part, _PART, f"{name}.")
         for key, unit in (("steps", 1), ("batch", 2), ("size", 16)):
             if part[key] < unit or part[key] % unit:
                 raise UserError(f"{name}.{key} must be a positive multiple of {unit}; got {part[key]}")
@@ -137,6 +155,7 @@ def load_decoders(config: Any, workdir: str | Path, command: str = "") -> tuple[
     """
     data.import_grain()
     validate.needs_keys(config, ("weights", "levels", "data"), "decoders, such as configs/decoder.py")
+    validate.kinds(config, {"weights": "", "preprocessing": "", "levels": ()})
     levels = tuple(config.levels)
     if not levels or not set(levels) <= set(LEVELS) or len(set(levels)) < len(levels):
         raise UserError(f"levels must be some of {LEVELS}, each once; got {levels}")

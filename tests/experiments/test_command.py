@@ -87,7 +87,7 @@ def refuse(drive, tmp_path):
         "--config.seed=4294967296": "seed must be at most 4294967295",
         "--config.stages=({'sze': 32},)": "stages[0].sze is unknown; did you mean 'size'?",
         "--config.stages=({'terms': {'style': {'wait': 1}}},)": ".wait is unknown; did you mean 'weight'?",
-        "--config.stages=({'size': 'x'},)": "stages[0]: ",
+        "--config.stages=({'size': 'x'},)": "stages[0].size must be of type int; got 'x'",
         "--config.stages=1": "stages[0] must be a dict of config keys; got 1",
         "--config.weights=vgg91": "weights 'vgg91': no such file or weight set; did you mean 'vgg19'?",
         "--config.content=/no/such.png": "picture /no/such.png: no such file",

@@ -204,6 +204,16 @@ def test_a_checkpoint_that_cannot_be_read_is_not_taken_for_damaged(
     assert content_of(folder) == before
 
 
+def test_an_optimizer_that_keeps_a_random_key_goes_on_with_it(drive, tmp_path):
+    given = (f"--workdir={tmp_path}", "--config.optimizer=noisy_sgd", "--config.optimizer_args={'key': 1}")
+    assert drive(*given)[0] == 0
+    before = (tmp_path / "image.png").read_bytes()
+    (tmp_path / "image.png").unlink()
+    shutil.rmtree(tmp_path / "checkpoints" / "6")
+    assert drive(*given)[0] == 0
+    assert (tmp_path / "image.png").read_bytes() == before
+
+
 def test_with_damaged_checkpoints_alone_a_run_starts_anew(drive, finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)

@@ -145,14 +145,17 @@ def test_a_sweep_in_use_and_another_sweep_are_refused(done, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_a_point_that_fails_leaves_the_others_alone(tmp_path):
-    weights = (1.0, 2.0, 3.0, 1e39)  # the last is infinite in float32
-    levels = {str(w): {"terms.style.weight": w, "seed": seed} for seed, w in enumerate(weights)}
+    weights = (1.0, 2.0, 3.0, 1e38)  # ten times the last is infinite in float32
+    levels = {
+        str(w): {"terms.style.weight": w, "terms.style.tap_weights": (10.0, 10.0), "seed": seed}
+        for seed, w in enumerate(weights)
+    }
     planned = Design(sweeps.factor("weight", levels), {"weight": "1.0"})
     summary = sweeps.run(config(), planned, tmp_path, QUIET)
     assert summary.finished == ("weight=1.0", "weight=2.0", "weight=3.0")
-    assert [*summary.failed] == ["weight=1e+39"]
-    assert summary.failed["weight=1e+39"].startswith("stopped at step 0: ")
-    there = {p.name for p in (tmp_path / "points" / "weight=1e+39").iterdir()}
+    assert [*summary.failed] == ["weight=1e+38"]
+    assert summary.failed["weight=1e+38"].startswith("stopped at step 0: ")
+    there = {p.name for p in (tmp_path / "points" / "weight=1e+38").iterdir()}
     assert there >= {"config.json", "provenance.json", "failed.json", "last_good.png"}
     assert not there & {"image.png", "report.html", "cost.json"}
     assert sweeps.run(config(), planned, tmp_path, QUIET) == summary
