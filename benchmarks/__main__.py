@@ -3,7 +3,8 @@
 Lines on stdout, and `bench.json` in --out. One process, the programs in turns, medians over rounds.
 `python -m benchmarks losses --out=...` measures every loss instead, into `losses.json`; with `sweep`,
 points of a sweep run together and one by one, into `sweep.json`; with `universal`, the published WCT chain
-beside PyTorch's, into `universal.json`, from the files that --weights, --content and --style name.
+beside PyTorch's, into `universal.json`, from the files that --weights, --content and --style name; with
+`lbfgs`, what L-BFGS reaches in 300 evaluations by its memory, beside PyTorch's, into `lbfgs.json`.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
@@ -15,11 +16,11 @@ beside PyTorch's, into `universal.json`, from the files that --weights, --conten
 import jax
 from absl import flags
 
-from benchmarks import bench_losses, bench_steps, bench_sweep, bench_universal
+from benchmarks import bench_lbfgs, bench_losses, bench_steps, bench_sweep, bench_universal
 from experiments import command
 from nstjax import files
 
-_OUT = command.define_path("out", "Folder for bench.json, losses.json, sweep.json or universal.json.")
+_OUT = command.define_path("out", "Folder for the file of figures.")
 _SIZES = flags.DEFINE_list("sizes", ["128", "256", "512"], "Picture sides in pixels, but for losses.")
 _WEIGHTS = flags.DEFINE_string("weights", "", "Folder of the wct16x files, for universal.")
 _CONTENT = flags.DEFINE_string("content", "example:coffee", "A picture, for universal.")
@@ -34,6 +35,8 @@ def main(argv):
         name, rows = "losses.json", bench_losses.measure(_ROUNDS.value)
     elif "sweep" in argv:
         name, rows = "sweep.json", bench_sweep.measure(map(int, _SIZES.value), _ROUNDS.value)
+    elif "lbfgs" in argv:
+        name, rows = "lbfgs.json", bench_lbfgs.measure(map(int, _SIZES.value))
     elif "universal" in argv:
         rows = bench_universal.measure(_WEIGHTS.value, _CONTENT.value, _STYLE.value, _ROUNDS.value)
         name = "universal.json"
@@ -44,4 +47,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main, required=["out"], words=["losses", "sweep", "universal"])
+    command.run(main, required=["out"], words=["lbfgs", "losses", "sweep", "universal"])

@@ -263,18 +263,36 @@ def _to_unit_norm(gradient):
     return jnp.where((norm > 0) & jnp.isfinite(norm), factor, 1).astype(gradient.dtype)
 
 
-def _lbfgs(learning_rate, project, *, memory_size=10, max_linesearch_steps=20):
+def _lbfgs(learning_rate, project, *, memory_size=None, max_linesearch_steps=20):
     """optax's L-BFGS and zoom line search, kept inside the box where the iterates are projected.
 
     Steps out of the box are taken out of the direction, and the objective that the line search sees
-    projects its argument, so that it accepts what the projection leaves.
+    projects its argument, so that it accepts what the projection leaves. The memory is of as many pairs as
+    512 MiB hold, from 10 to 100, where it is not given.
     """
-    for name, value in {"memory_size": memory_size, "max_linesearch_steps": max_linesearch_steps}.items():
-        if not isinstance(value, int) or value < 1:
+    sizes = {"max_linesearch_steps": max_linesearch_steps}
+    sizes |= {} if memory_size is None else {"memory_size": memory_size}
+    for name, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1; got {value!r}")
     search = optax.scale_by_zoom_linesearch(max_linesearch_steps, initial_guess_strategy="one")
-    base = (optax.scale_by_lbfgs(memory_size), optax.scale_by_learning_rate(learning_rate))
+    base = (_scale_by_lbfgs(memory_size), optax.scale_by_learning_rate(learning_rate))
     return optax.chain(*base, _keep_inside(), search) if project else optax.chain(*base, search)
+
+
+def _scale_by_lbfgs(memory_size):
+    def of(image):
+        return optax.scale_by_lbfgs(memory_size or default_memory(image.size))
+
+    return optax.GradientTransformation(
+        lambda image: of(image).init(image),
+        lambda updates, state, image: of(image).update(updates, state, image),
+    )
+
+
+def default_memory(size: int) -> int:
+    """Pairs of L-BFGS for an image of so many values: what 512 MiB hold in float32, from 10 to 100."""
+    return min(100, max(10, 2**29 // (2 * 4 * size)))
 
 
 def _keep_inside():

@@ -62,6 +62,7 @@ def run(config, workdir, command="", *, restart=False) -> dict[str, Path]:
                 notify(f"note: {note}")
             for name, content in outcome_files(outcome, loaded.label).items():
                 files.write(folder.path / name, content)
+        folder.finish()
         return outputs | loaded.write_report(folder.path)
 
 

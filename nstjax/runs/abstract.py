@@ -101,12 +101,17 @@ def check_method(spec, shape):
     validate.built("optimizer_args", dict(method.optimizer_args), with_optimizer)
     if method.schedule != plain.schedule:
         validate.built("schedule_args", dict(method.schedule_args), with_schedule)
-    state = memory.bytes_of(jax.eval_shape(method.init, _floats(*shape, 3)))
-    if state > memory.available():
+    needed = state_bytes(method, shape)
+    if needed > memory.available():
         raise UserError(
-            f"optimizer_args: the state of {method.optimizer} needs {state / 1e9:.0f} GB of memory "
+            f"optimizer_args: the state of {method.optimizer} needs {needed / 1e9:.0f} GB of memory "
             f"and there are {memory.available() / 1e9:.0f}"
         )
+
+
+def state_bytes(method, shape):
+    """Bytes of the state of a method for an image (H, W)."""
+    return memory.bytes_of(jax.eval_shape(method.init, _floats(*shape, 3)))
 
 
 def _step(plan):

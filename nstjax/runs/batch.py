@@ -23,6 +23,7 @@ from nstjax.runs.cache import Cache
 from nstjax.runs.stage import initial_image, make_stage
 
 _HALF_A_LEVEL = 0.5 / 255
+_NOTICED = 0.5  # seconds of a checkpoint
 _UNMOVED = "the picture did not change: the total is {:.3g}, which may be out of the range of {}"
 
 
@@ -136,6 +137,7 @@ class _BatchStage:
         rates = [stage.spec.learning_rate for stage in stages]
         self.batch = make_batch([stage.problem for stage in stages], rates, budgets)
         self.seconds = config.max_seconds * count or np.inf
+        self.not_before = 0.0
 
     def run(self, states):
         """The states after the stage; calls end at multiples of checkpoint_every, so that a resumed run
@@ -157,9 +159,17 @@ class _BatchStage:
             self._log(rows, np.asarray(states.step) - start, start)
             self._show(states, start)
             last = stop == config.steps
-            if (stop % config.checkpoint_every == 0 or last) and not np.all(states.failed):
-                self.folder.save(progress.before + stop, states, progress.to_json())
+            due = stop % config.checkpoint_every == 0 and time.perf_counter() >= self.not_before
+            if (due or last) and not np.all(states.failed):
+                self._save(states)
         return states
+
+    def _save(self, states):
+        """Saves a checkpoint, and no other before ten times as long as it took, where that is noticed."""
+        begun = time.perf_counter()
+        self.folder.save(self.progress.before + self.progress.step, states, self.progress.to_json())
+        took = time.perf_counter() - begun
+        self.not_before = begun + (11 * took if took > _NOTICED else 0)
 
     def _steps(self, states, start, stop, call=run_steps):
         length = self.spec.config.steps_per_call

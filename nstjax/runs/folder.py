@@ -59,8 +59,8 @@ class RunFolder:
     """The folder of one run. Only one process at a time may hold it.
 
     It holds `config.json`, `provenance.json`, `metrics.jsonl`, `preview.png`, `checkpoints/`, and when
-    the run has finished `weights.json` (those of its last stage, after calibration), `image.png` and
-    `report.html`.
+    the run has finished, in the place of those, `weights.json` (those of its last stage, after calibration),
+    `image.png` and `report.html`.
 
     Attributes:
       path: the folder.
@@ -226,6 +226,17 @@ class RunFolder:
         with files.writing(self.path / "metrics.jsonl"):
             self._logs.write(lines.encode())
             self._logs.flush()
+
+    def finish(self):
+        """Removes what a finished run needs no more: its checkpoints, which can be large."""
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+        place = self.path / "checkpoints"
+        for path in place.glob("[0-9]*"):
+            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # Files of others may be there.
+            place.rmdir()
 
     def close(self):
         """Gives the folder up."""

@@ -66,11 +66,12 @@ class ImageRun(Run):
 
     @property
     def room(self):
-        needed = max(
-            memory.needed(self.canvas(spec.config.size), self.network.params, spec.taps, backward=True)
-            for spec in self.stages
-        )
-        return int(memory.available() // (2 * needed))
+        def needed(spec):
+            shape = self.canvas(spec.config.size)
+            features = memory.needed(shape, self.network.params, spec.taps, backward=True)
+            return features + abstract.state_bytes(spec.plan.method, shape)
+
+        return int(memory.available() // (2 * max(map(needed, self.stages))))
 
     run_batch = staticmethod(batch.run_batch)
 

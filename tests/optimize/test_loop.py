@@ -9,6 +9,7 @@ from problems import PICTURE_TERMS, evaluate, evaluate_gradient, picture_problem
 
 from nstjax import losses, optimize
 from nstjax.optimize import Plan, Term, make_method
+from nstjax.optimize.methods import default_memory
 
 
 def minimise(plan, steps, rate=0.05, length=None, **kwargs):
@@ -306,3 +307,19 @@ def test_a_budget_of_evaluations_ends_a_run(optimizer):
     assert states.evaluations[0] >= 3 > rows["evaluations"][0][ended - 1]
     alone, _ = minimise(plan, ended)
     np.testing.assert_allclose(states.image[0], alone.image, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "size, pairs", [(16 * 16 * 3, 100), (512 * 384 * 3, 100), (1024 * 768 * 3, 28), (4096**2 * 3, 10)]
+)
+def test_lbfgs_remembers_what_fits_into_its_memory(size, pairs):
+    assert default_memory(size) == pairs
+    image = jax.ShapeDtypeStruct((size // 3, 1, 3), jnp.float32)
+    of = {
+        given: jax.eval_shape(make_method("lbfgs", optimizer_args=given).init, image)
+        for given in ((), (("memory_size", 7),))
+    }
+    assert [max(x.shape[0] for x in jax.tree.leaves(state) if x.ndim == 4) for state in of.values()] == [
+        pairs,
+        7,
+    ]

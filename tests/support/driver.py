@@ -54,12 +54,21 @@ def drive(place, monkeypatch, capfd):
     return run
 
 
+# As `-m experiments.stylize`, but for the last thing that a run does: its checkpoints stay.
+_KEEP = """
+import runpy, sys
+from nstjax.runs import folder
+folder.RunFolder.finish = lambda self: None
+runpy.run_module("experiments.stylize", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.fixture(scope="session")
 def finished(place, tmp_path_factory):
-    """The folder of a run that had no trouble."""
+    """The folder of a run that had no trouble, with its checkpoints."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     pictures = [f"--config.{name}={place / name}.png" for name in ("content", "style")]
-    line = [sys.executable, "-m", "experiments.stylize", f"--config={DEMO}:smoke", *pictures]
+    line = [sys.executable, "-c", _KEEP, f"--config={DEMO}:smoke", *pictures]
     line += ["--config.weights=random-tiny", "--config.size=16", f"--workdir={folder}"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, RANDOM)  # quiet where stderr is no terminal
