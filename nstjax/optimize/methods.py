@@ -12,6 +12,7 @@ import optax
 from jax import lax
 
 from nstjax.errors import check_at_least, check_choice, nearest
+from nstjax.optimize import lbfgs
 
 
 def _public(suits):
@@ -264,7 +265,7 @@ def _to_unit_norm(gradient):
 
 
 def _lbfgs(learning_rate, project, *, memory_size=None, max_linesearch_steps=20):
-    """optax's L-BFGS and zoom line search, kept inside the box where the iterates are projected.
+    """L-BFGS with optax's zoom line search, kept inside the box where the iterates are projected.
 
     Steps out of the box are taken out of the direction, and the objective that the line search sees
     projects its argument, so that it accepts what the projection leaves. The memory is of as many pairs as
@@ -276,23 +277,8 @@ def _lbfgs(learning_rate, project, *, memory_size=None, max_linesearch_steps=20)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1; got {value!r}")
     search = optax.scale_by_zoom_linesearch(max_linesearch_steps, initial_guess_strategy="one")
-    base = (_scale_by_lbfgs(memory_size), optax.scale_by_learning_rate(learning_rate))
+    base = (lbfgs.scale_by_lbfgs(memory_size, boxed=project), optax.scale_by_learning_rate(learning_rate))
     return optax.chain(*base, _keep_inside(), search) if project else optax.chain(*base, search)
-
-
-def _scale_by_lbfgs(memory_size):
-    def of(image):
-        return optax.scale_by_lbfgs(memory_size or default_memory(image.size))
-
-    return optax.GradientTransformation(
-        lambda image: of(image).init(image),
-        lambda updates, state, image: of(image).update(updates, state, image),
-    )
-
-
-def default_memory(size: int) -> int:
-    """Pairs of L-BFGS for an image of so many values: what 512 MiB hold in float32, from 10 to 100."""
-    return min(100, max(10, 2**29 // (2 * 4 * size)))
 
 
 def _keep_inside():

@@ -9,7 +9,7 @@ from problems import PICTURE_TERMS, evaluate, evaluate_gradient, picture_problem
 
 from nstjax import losses, optimize
 from nstjax.optimize import Plan, Term, make_method
-from nstjax.optimize.methods import default_memory
+from nstjax.optimize.lbfgs import default_memory, scale_by_lbfgs
 
 
 def minimise(plan, steps, rate=0.05, length=None, **kwargs):
@@ -83,6 +83,32 @@ def test_lbfgs_finds_the_minimum_in_the_box_and_pixels_leave_bounds():
         state = optimize.initial_state(plan, jnp.full((5, 4, 3), start))
         state, _ = optimize.run_chunk(objective, plan, state, problem, 1.0, stop=60, length=60)
         np.testing.assert_allclose(state.image, jnp.clip(goal, 0, 1), atol=1e-3)
+        assert state.evaluations <= 65  # a step whose direction does not descend takes 20
+
+
+def test_the_direction_of_lbfgs_is_that_of_optax():
+    """On a quadratic, whose pairs all have curvature; more steps than pairs."""
+    ours, theirs = scale_by_lbfgs(4), optax.scale_by_lbfgs(4)
+    x = jax.random.normal(jax.random.key(0), (2, 5, 3))
+    curvatures = jnp.linspace(1, 9, x.size).reshape(x.shape)
+    states = [ours.init(x), theirs.init(x)]
+    for _ in range(9):
+        (here, states[0]), (there, states[1]) = (
+            method.update(curvatures * x, state, x)
+            for method, state in zip((ours, theirs), states, strict=True)
+        )
+        np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-5)
+        x = x - 0.5 * here
+
+
+def test_lbfgs_keeps_no_pair_without_curvature():
+    method, x = scale_by_lbfgs(3), jnp.full((2, 2, 3), 0.5)
+    state = method.init(x)
+    for gradient in (1.0, 2.0, 1.5):  # it rises where the picture stays, then along a step of curvature
+        direction, state = method.update(gradient * jnp.ones_like(x), state, x)
+        assert jnp.isfinite(direction).all()
+        x = x - 0.1 * (gradient == 2.0)
+    assert state.kept == 1 and state.count == 3
 
 
 def test_logged_rows_hold_the_terms_and_gradient_norms():
