@@ -20,7 +20,7 @@ class Pairs(NamedTuple):
       changes: [pairs, H, W, 3], those of gradients.
       weights: [pairs], 1 / (step . change); 0 for a pair that is not there.
       scale: of the first guess of the inverse Hessian, step . change / |change|^2 of the last pair.
-      count: iterates seen, int32.
+      seen: iterates, int32.
       kept: pairs kept, int32.
     """
 
@@ -30,7 +30,7 @@ class Pairs(NamedTuple):
     changes: jax.Array
     weights: jax.Array
     scale: jax.Array
-    count: jax.Array
+    seen: jax.Array
     kept: jax.Array
 
 
@@ -73,14 +73,14 @@ def _remember(pairs, image, gradient):
     """The pairs with one more, in the place of the oldest, where it has curvature."""
     step, change = image - pairs.image, gradient - pairs.gradient
     curvature, square = jnp.vdot(step, change), jnp.vdot(change, change)
-    keep = (pairs.count > 0) & (curvature > _LEAST_CURVATURE * jnp.sqrt(square * jnp.vdot(step, step)))
+    keep = (pairs.seen > 0) & (curvature > _LEAST_CURVATURE * jnp.sqrt(square * jnp.vdot(step, step)))
     at = pairs.kept % len(pairs.weights)
 
     def put(memory, new):
         return memory.at[at].set(jnp.where(keep, new, memory[at]))
 
     first = jnp.minimum(1, 1 / jnp.sqrt(jnp.vdot(gradient, gradient)))
-    before = jnp.where(pairs.count > 0, pairs.scale, first)
+    before = jnp.where(pairs.seen > 0, pairs.scale, first)
     return Pairs(
         image,
         gradient,
@@ -88,7 +88,7 @@ def _remember(pairs, image, gradient):
         put(pairs.changes, change),
         put(pairs.weights, 1 / curvature),
         jnp.where(keep, curvature / square, before),
-        pairs.count + 1,
+        pairs.seen + 1,
         pairs.kept + keep,
     )
 

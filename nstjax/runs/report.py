@@ -98,7 +98,8 @@ def _curves(rows):
 
 def _panel(title, members, rows):
     figure = Figure(figsize=(4, 3), layout="constrained")
-    axes = figure.add_subplot(title=title, xlabel="step", yscale="log")
+    axes = figure.add_subplot(xlabel="step", yscale="log")
+    axes.set_title(title, parse_math=False)
     for name, colour in zip(members, _COLOURS * len(members), strict=False):
         positive = [row for row in rows if row.get(name, 0) > 0]
         steps, values = [row["step"] for row in positive], [row[name] for row in positive]

@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -108,6 +110,11 @@ def load(configs: Mapping[str, ml_collections.ConfigDict], workdir: Path) -> dic
     """
     cache, points = Cache(), {}
     for name, config in configs.items():
+        try:
+            os.fsencode(name)
+        except UnicodeEncodeError:
+            said = f"{name}: this locale ({sys.getfilesystemencoding()}) has no such name for a folder"
+            raise UserError(f"{said}; set PYTHONUTF8=1") from None
         try:
             points[name] = runs.load(config, cache)
         except UserError as error:

@@ -108,7 +108,7 @@ def test_lbfgs_keeps_no_pair_without_curvature():
         direction, state = method.update(gradient * jnp.ones_like(x), state, x)
         assert jnp.isfinite(direction).all()
         x = x - 0.1 * (gradient == 2.0)
-    assert state.kept == 1 and state.count == 3
+    assert state.kept == 1 and state.seen == 3
 
 
 def test_logged_rows_hold_the_terms_and_gradient_norms():

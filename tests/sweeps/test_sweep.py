@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -441,6 +442,17 @@ def test_evaluations_are_counted_over_stages(tmp_path):
         made.stages = ({"size": 8, "steps": 4}, {"size": 16, "steps": 6})
     runs.run(made, tmp_path)
     assert [(r["step"], r["evaluations"]) for r in rows_of(tmp_path)] == [(0, 0), (4, 4), (10, 10)]
+
+
+def test_a_name_that_the_locale_cannot_write_is_one_line(tmp_path, monkeypatch):
+    def ascii_only(name):
+        return str(name).encode("ascii")
+
+    monkeypatch.setattr(os, "fsencode", ascii_only)
+    planned = Design(sweeps.factor("größe", {"ä": {"seed": 0}, "b": {"seed": 1}}), {"größe": "b"})
+    with pytest.raises(UserError, match="größe=ä: this locale .* set PYTHONUTF8=1"):
+        sweeps.run(config(), planned, tmp_path, QUIET)
+    assert not (tmp_path / "points").exists()
 
 
 def test_a_config_without_a_method_is_named(tmp_path):
