@@ -24,6 +24,8 @@ _CONTENT = ("relu4_2", "relu3_4", "relu2_2", "relu1_2")
 _PAIRS = ("relu3_1", "relu4_1")
 _TAPS = {"mrf": _PAIRS, "contextual": _PAIRS}
 _THUMBNAIL = 512
+# Sizes of pictures whose compiled programs are kept at a time; many exceed Linux's `vm.max_map_count`.
+_KEPT = 4
 
 
 def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> None:
@@ -37,16 +39,31 @@ def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> No
       workdir: path of the sweep.
       encoder: the `Encoder` by which losses measure.
     """
-    cache, waiting = Cache(), _unmeasured(points, workdir)
+    kinds = {name: _kind(run) for name, run in points.items()}
+    waiting = _unmeasured(sorted(points, key=kinds.get), workdir)
+    cache, last, compiled = Cache(), None, set()
     with progress_bar(total=len(waiting), unit="picture measured") as bar:
         while waiting:
             with claim(waiting, workdir, 1) as claimed:
                 for name in claimed:
+                    sizes, _ = kind = kinds[name]
+                    cache, last = (cache if kind == last else Cache()), kind
+                    if len(compiled | {sizes}) > _KEPT:
+                        jax.clear_caches()
+                        compiled.clear()
+                    compiled.add(sizes)
                     _measure(points[name], name, workdir, encoder, cache)
             if not claimed:
                 time.sleep(SECONDS)
             waiting = _unmeasured(waiting, workdir)
             bar.update(bar.total - len(waiting) - bar.n)
+
+
+def _kind(run):
+    """(sizes, pictures): runs of equal sizes share programs, and of equal pictures their targets as well."""
+    config = run.config | (run.config.get("stages") or [{}])[-1]
+    shapes = [picture.pixels.shape for picture in (run.content, *run.styles) if picture]
+    return str([config["size"], config["style_size"], shapes]), str(run.pictures_key)
 
 
 def _unmeasured(names, workdir):

@@ -415,6 +415,34 @@ def test_every_picture_is_measured_and_reported(done, tmp_path, monkeypatch, los
     assert (tmp_path / "points" / only[0] / "measures.json").stat().st_mtime_ns == before
 
 
+def test_points_of_one_size_and_of_one_picture_are_measured_together(tmp_path, monkeypatch):
+    """Targets of one picture at a time are kept, and programs of a few sizes."""
+    seen = []
+
+    def record(run, name, workdir, encoder, cache):
+        seen.append((name, id(cache), cache))
+        (workdir / "points" / name / "measures.json").write_text("{}")
+
+    monkeypatch.setattr(measure, "_measure", record)
+    monkeypatch.setattr(measure, "_KEPT", 1)
+    monkeypatch.setattr(measure.jax, "clear_caches", lambda: seen.append("cleared"))
+    contents = ("example:coffee", "example:astronaut")
+    levels = [
+        sweeps.factor("seed", (0, 1)),
+        sweeps.factor("size", (16, 17)),
+        sweeps.factor("content", contents),
+    ]
+    made = sweeps.configs(config(), Design(sweeps.product(*levels), {"size": "16"}, ("seed", "content")))
+    for name in made:
+        (tmp_path / "points" / name).mkdir(parents=True)
+        (tmp_path / "points" / name / "image.png").touch()
+    measure.measure_points(sweeps.load(made, tmp_path), tmp_path, None)
+    names = [each[0].partition(",")[2] for each in seen if each != "cleared"]
+    assert names[::2] == names[1::2] and len(set(names)) == 4  # seeds side by side
+    assert len({each[1] for each in seen if each != "cleared"}) == 4
+    assert seen.count("cleared") == 3  # coffee is wide and the astronaut square
+
+
 def test_every_style_loss_measures(tmp_path):
     """By their shapes; losses have tests of their numbers."""
     made = sweeps.configs(config(), weights_by_seeds())
@@ -450,7 +478,7 @@ def test_a_name_that_the_locale_cannot_write_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsencode", ascii_only)
     planned = Design(sweeps.factor("größe", {"ä": {"seed": 0}, "b": {"seed": 1}}), {"größe": "b"})
-    with pytest.raises(UserError, match="größe=ä: this locale .* set PYTHONUTF8=1"):
+    with pytest.raises(UserError, match=r"größe=ä: this locale .* set PYTHONUTF8=1"):
         sweeps.run(config(), planned, tmp_path, QUIET)
     assert not (tmp_path / "points").exists()
 
