@@ -251,7 +251,10 @@ def _step(objective, plan, problem, learning_rate, state, number):
     )
     good = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)) & ~state.failed
     failed = state._replace(failed=jnp.bool_(True))
+    # The optimiser's state, which can be a hundred pictures, is not read again where the state has failed.
+    after, failed = (each._replace(optimizer=None) for each in (after, failed))
     after = jax.tree.map(lambda new, old: jnp.where(good, new, old), after, failed)
+    after = after._replace(optimizer=optimizer)
     row = {"evaluations": state.evaluations, "total": value, **report}
     if plan.log_gradients:
         norms = lax.cond(
