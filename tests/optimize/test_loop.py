@@ -234,7 +234,7 @@ def test_the_next_scale_carries_the_moments():
     assert moments.nu.min() >= 0 and moments.nu.shape == (26, 20, 3)
     np.testing.assert_allclose(bigger.image.mean((0, 1)), state.image.mean((0, 1)), rtol=1e-2)
     other = optimize.next_scale(plan, Plan(make_method("lbfgs")), state, (26, 20))
-    assert optax.tree.get(other.optimizer, "count") == 0
+    assert optax.tree.get(other.optimizer, "seen") == 0
 
 
 def test_mistakes_are_named():
