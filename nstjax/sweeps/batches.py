@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from nstjax.errors import CannotWrite, UserError, notify
 from nstjax.progress import progress_bar
 from nstjax.runs import Run, outcome_files
 from nstjax.runs.folder import RunFolder
-from nstjax.sweeps.claims import SECONDS, claim
+from nstjax.sweeps.claims import claim, wait
 
 # Compiled programs kept at a time; about forty exceed Linux's `vm.max_map_count`.
 _KEPT = 8
@@ -55,7 +54,7 @@ def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, c
     Returns:
       A `Summary`.
     """
-    waiting, compiled = _not_done(points, workdir), set()
+    waiting, compiled, said = _not_done(points, workdir), set(), set()
     structures = {name: point.structure for name, point in points.items()}
     with progress_bar(total=len(points), initial=len(points) - len(waiting), unit="point") as bar:
         while waiting:
@@ -68,8 +67,7 @@ def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, c
                     bar.set_postfix_str(names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
                     _run_batch({name: points[name] for name in names}, workdir, command)
                 else:
-                    bar.set_postfix_str("waiting for other processes")
-                    time.sleep(SECONDS)
+                    wait(waiting, said)
             waiting = [name for name in _not_done(waiting, workdir) if name not in names]
             bar.update(len(points) - len(waiting) - bar.n)
     return summary(points, workdir)

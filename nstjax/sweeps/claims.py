@@ -1,12 +1,14 @@
 """Claims on the points of a sweep: of processes that share its folder, one at a time works on a point."""
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nstjax import files
+from nstjax.errors import notify
 
-SECONDS = 1.0  # between looks at what others have finished
+_SECONDS = 1.0  # between looks at what others have finished
 
 
 @contextlib.contextmanager
@@ -30,6 +32,20 @@ def claim(names: Iterable[str], workdir: Path, at_most: int | None = None) -> It
             if _lock(folder / name, locks):
                 claimed.append(name)
         yield claimed
+
+
+def wait(names: Iterable[str], said: set[str]) -> None:
+    """Waits a moment for other processes that hold points, and says so once.
+
+    Args:
+      names: of the points.
+      said: what was said before.
+    """
+    line = "note: other processes are at the last points; waiting for them"
+    if line not in said:
+        notify(f"{line} ({', '.join(names)})")
+        said.add(line)
+    time.sleep(_SECONDS)
 
 
 def _lock(path, locks):

@@ -2,7 +2,6 @@
 
 import io as bytes_io
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from nstjax.config import term
 from nstjax.optimize import WHOLE, Objective, Problem, Reference, make_targets, single_taps
 from nstjax.progress import progress_bar
 from nstjax.runs import Cache, Run, Subject, terms
-from nstjax.sweeps.claims import SECONDS, claim
+from nstjax.sweeps.claims import claim, wait
 
 _CONTENT = ("relu4_2", "relu3_4", "relu2_2", "relu1_2")
 # Where all pairs of patches or positions are few; elsewhere they take longer than all other losses.
@@ -41,7 +40,7 @@ def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> No
     """
     kinds = {name: _kind(run) for name, run in points.items()}
     waiting = _unmeasured(sorted(points, key=kinds.get), workdir)
-    cache, last, compiled = Cache(), None, set()
+    cache, last, compiled, said = Cache(), None, set(), set()
     with progress_bar(total=len(waiting), unit="picture measured") as bar:
         while waiting:
             with claim(waiting, workdir, 1) as claimed:
@@ -54,7 +53,7 @@ def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> No
                     compiled.add(sizes)
                     _measure(points[name], name, workdir, encoder, cache)
             if not claimed:
-                time.sleep(SECONDS)
+                wait(waiting, said)
             waiting = _unmeasured(waiting, workdir)
             bar.update(bar.total - len(waiting) - bar.n)
 

@@ -168,6 +168,7 @@ def test_what_a_lost_process_held_is_taken_over(by_one_device, tmp_path):
     lost.wait()
     ended = [end_of(process) for process in (*others, driver(tmp_path, *flags))]
     assert [(status, out) for status, out, _ in ended] == [(0, "finished: 2 points\n")] * 3, ended
+    assert all(err.count("waiting for them (") == 1 for _, _, err in ended[:2])
     assert not (tmp_path / "unfinished").exists()
     same_pictures(tmp_path, by_one_device)
 

@@ -21,7 +21,7 @@ from nstjax.errors import CannotWrite, UserError
 from nstjax.optimize import Objective, Reference, make_targets
 from nstjax.runs import Outcome, folder, report, terms
 from nstjax.runs.image import ImageRun
-from nstjax.sweeps import Design, Options, batches, measure
+from nstjax.sweeps import Design, Options, batches, claims, measure
 from nstjax.sweeps.claims import claim
 
 QUIET = Options(measure=False)
@@ -275,8 +275,7 @@ def test_a_point_is_claimed_by_one_at_a_time(tmp_path):
 
 def test_sweeps_that_share_a_folder_divide_the_points(tmp_path, monkeypatch):
     """Each is in a thread of its own; the second starts when the first is at its first point."""
-    monkeypatch.setattr(batches, "SECONDS", 0.01)
-    monkeypatch.setattr(measure, "SECONDS", 0.01)
+    monkeypatch.setattr(claims, "_SECONDS", 0.01)
     monkeypatch.setattr(presets, "STYLE_LOSSES", FEW)
     begun, joined, ran, run_batch = threading.Event(), threading.Event(), [], batches._run_batch
 
