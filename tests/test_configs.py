@@ -26,7 +26,7 @@ from nstjax.runs.terms import within
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 OTHERS = ("decoder", "mini", "wct")  # of other drivers: test_distill.py and test_universalrun.py run them
 SWEEPS = [p.stem for p in CONFIGS if "def get_sweep" in p.read_text() and p.stem not in OTHERS]
-# `make test-all` runs all. A step of every config is traced below, and every point of a sweep loaded.
+# `make test-all` runs all, and traces a step of each. Every config is loaded, and every point of a sweep.
 QUICK = ("demo", "strotss")
 
 
@@ -56,6 +56,7 @@ def traced_step(loaded, spec):
     return jax.eval_shape(chunk, state, problem, spec.learning_rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [p.stem for p in CONFIGS if p.stem not in OTHERS])
 def test_a_step_of_every_config_can_be_traced(name):
     loaded = runs.load(config(name, "smoke"))
@@ -91,6 +92,8 @@ def test_a_config_has_its_command_in_its_docstring_and_is_locked(name):
     text = module(name).__doc__
     assert f"--config=configs/{name}.py" in text and "Expect" in text
     assert config(name).is_locked
+    if name not in OTHERS:
+        runs.load(config(name, "smoke"))
     with pytest.raises(AttributeError):
         config(name).stpes = 3
 
@@ -98,8 +101,8 @@ def test_a_config_has_its_command_in_its_docstring_and_is_locked(name):
 @pytest.mark.parametrize(
     "name, arg",
     [
-        # Its points have weights of their own to normalise.
-        pytest.param(name, arg, marks=[pytest.mark.slow] * (name == "pooling_init" and arg != "smoke"))
+        # Points of one have weights of their own to normalise, and the other has 132 points.
+        pytest.param(name, arg, marks=[pytest.mark.slow] * (name in ("pooling_init", "showdown") and not arg))
         for name in SWEEPS
         for arg in (None, "smoke")
     ],

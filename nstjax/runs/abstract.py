@@ -20,11 +20,13 @@ from nstjax.optimize import (
     term_weights,
 )
 from nstjax.runs import memory, terms, validate
+from nstjax.runs.cache import Cache
 
 _ANY = (8, 8, 3)  # the shape of a picture that stands for all
+_seen = Cache()  # what was found good in this process
 
 
-def check_terms(spec, encoder, shape, references, cache):
+def check_terms(spec, encoder, shape, references):
     """Makes the targets of every term, its scores and their gradients, as of the whole picture.
 
     Args:
@@ -32,7 +34,6 @@ def check_terms(spec, encoder, shape, references, cache):
       encoder: its `Encoder`.
       shape: (H, W) of the image.
       references: {name: a tuple of the (H, W) of its pictures}.
-      cache: a `Cache` of runs that may be alike.
 
     Raises:
       UserError: for a term that fails, and where one value makes it fail, of that.
@@ -42,11 +43,11 @@ def check_terms(spec, encoder, shape, references, cache):
     for size in {shape, *(size for sizes in references.values() for size in sizes)}:
         apply, picture = partial(encoder.apply, taps=taps), _floats(*size, 3)
         made = partial(jax.eval_shape, apply, encoder.params, picture)
-        features[size] = cache(("features", encoder.apply, taps, size), made)
+        features[size] = _seen(("features", encoder.apply, taps, size), made)
     for term in spec.terms:
         key = ("abstract", encoder.apply, term, shape, tuple(references.items()))
         config = spec.config.terms[term.name]
-        cache(key, partial(_check_term, term, config, features, shape, references))
+        _seen(key, partial(_check_term, term, config, features, shape, references))
 
 
 def _check_term(term, config, features, shape, references):
@@ -93,7 +94,8 @@ def check_method(spec, shape):
 
     def with_optimizer(args):
         changed = dataclasses.replace(plain, optimizer_args=tuple(sorted(args.items())))
-        _step(dataclasses.replace(spec.plan, method=changed, log_gradients=False))
+        plan = dataclasses.replace(spec.plan, method=changed, log_gradients=False)
+        _seen(("plan", plan), partial(_step, plan))
 
     def with_schedule(args):
         jax.eval_shape(getattr(optax, method.schedule)(**args), jax.ShapeDtypeStruct((), jnp.int32))

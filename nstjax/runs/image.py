@@ -127,7 +127,7 @@ def load(config, cache=None) -> ImageRun:
     for spec in specs:
         _check_terms(run, spec)
         _check_memory(run, spec)
-        _check_built(run, spec, cache)
+        _check_built(run, spec)
     return run
 
 
@@ -203,10 +203,10 @@ def _check_memory(run, spec):
         raise UserError("style_angles and style_scales have no meaning for terms with regions")
 
 
-def _check_built(run, spec, cache):
+def _check_built(run, spec):
     """Raises UserError for a term or a method that could not make a step."""
     shape = run.canvas(spec.config.size)
     copies = [of_copy for picture in run.styles for of_copy, _ in stage.style_copies(picture, spec.config)]
     references = {"content": (shape,), "style": tuple(copies)}
-    abstract.check_terms(spec, stage.make_encoder(run, spec), shape, references, cache)
+    abstract.check_terms(spec, stage.make_encoder(run, spec), shape, references)
     abstract.check_method(spec, shape)

@@ -63,6 +63,7 @@ def by_one_device(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_says_what_it_made(by_one_device, tmp_path):
     """Killed before the second of two points is named."""
     flags = ("--at_most=1", "--nomeasure")
