@@ -27,7 +27,7 @@ CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 OTHERS = ("decoder", "mini", "wct")  # of other drivers: test_distill.py and test_universalrun.py run them
 SWEEPS = [p.stem for p in CONFIGS if "def get_sweep" in p.read_text() and p.stem not in OTHERS]
 # `make test-all` runs all, and traces a step of each. Every config is loaded, and every point of a sweep.
-QUICK = ("demo", "strotss")
+QUICK = ("demo",)
 
 
 def module(name):
@@ -98,11 +98,14 @@ def test_a_config_has_its_command_in_its_docstring_and_is_locked(name):
         config(name).stpes = 3
 
 
+# Of one, the points have weights of their own to normalise; the other has 132 points.
+LONG = (("pooling_init", None), ("pooling_init", "smoke"), ("showdown", None))
+
+
 @pytest.mark.parametrize(
     "name, arg",
     [
-        # Points of one have weights of their own to normalise, and the other has 132 points.
-        pytest.param(name, arg, marks=[pytest.mark.slow] * (name in ("pooling_init", "showdown") and not arg))
+        pytest.param(name, arg, marks=[pytest.mark.slow] * ((name, arg) in LONG))
         for name in SWEEPS
         for arg in (None, "smoke")
     ],

@@ -110,11 +110,16 @@ def test_an_argument_of_a_transform(transform, name):
 
 
 FACTORIES = {name: getattr(optax, name) for name in OPTIMIZERS} | {"lbfgs": _lbfgs}
+QUICK = ("adam", "lbfgs", "noisy_sgd", "rprop")
 
 
 @pytest.mark.parametrize(
     "optimizer, name",
-    [(n, key) for n, made in FACTORIES.items() for key in parameters(made, ("learning_rate", "project"))],
+    [
+        pytest.param(n, key, marks=[] if n in QUICK else [pytest.mark.slow])
+        for n, made in FACTORIES.items()
+        for key in parameters(made, ("learning_rate", "project"))
+    ],
 )
 def test_an_argument_of_an_optimizer(optimizer, name):
     with warnings.catch_warnings():

@@ -23,7 +23,7 @@ def test_a_controlled_term_keeps_its_value_and_is_measured_uncontrolled():
     assert compute_norms(other, image, problem) == compute_norms(objective, image, problem)
     gradients = [np.asarray(evaluate_gradient(o, image, problem)[1]) for o in (objective, other)]
     assert np.abs(gradients[0] - gradients[1]).max() > 1e-4
-    batch = jax.vmap(lambda w: jax.grad(lambda x: other(x, problem._replace(weights=w))[0])(image))
+    batch = jax.jit(jax.vmap(lambda w: jax.grad(lambda x: other(x, problem._replace(weights=w))[0])(image)))
     weights = jax.tree.map(lambda w: jnp.stack([w, 2 * w]), problem[2])
     np.testing.assert_allclose(batch(weights)[0], gradients[1], rtol=1e-4, atol=1e-7)  # float32
 
