@@ -50,16 +50,7 @@ def default_config():
       stages: () or coarse-to-fine stages, each a dict of `size`, `steps` and whatever else differs.
       steps_per_call: steps in one compiled call: how often progress is shown.
     """
-    config = ml_collections.ConfigDict()
-    config.method = "optimize"
-    config.content = "example:coffee"
-    config.style = "example:brushwork"
-    config.style_weights = ()
-    config.content_mask = ""
-    config.style_mask = ""
-    config.mask_mode = "area"
-    config.size = 512
-    config.style_size = 0
+    config = _of_pictures("optimize")
     config.style_angles = ()
     config.style_scales = ()
     config.weights = "vgg19-8bit"
@@ -70,7 +61,6 @@ def default_config():
     config.padding = "zero"
     config.init = "content"
     config.noise_scale = 1 / 255
-    config.seed = 0
     config.steps = 500
     config.max_evaluations = 0
     config.max_seconds = 0.0
@@ -103,16 +93,7 @@ def default_transfer_config():
       passes: through all levels.
       measured_by: the weight set whose losses measure the pictures of a sweep.
     """
-    config = ml_collections.ConfigDict()
-    config.method = "transfer"
-    config.content = "example:coffee"
-    config.style = "example:brushwork"
-    config.style_weights = ()
-    config.content_mask = ""
-    config.style_mask = ""
-    config.mask_mode = "area"
-    config.size = 512
-    config.style_size = 0
+    config = _of_pictures("transfer")
     config.tile = 1024
     config.weights = "mini"
     config.preprocessing = ""
@@ -124,6 +105,20 @@ def default_transfer_config():
     config.transform_args = ml_collections.ConfigDict()
     config.passes = 1
     config.init = "content"
+    return config
+
+
+def _of_pictures(method):
+    """The keys that every method has."""
+    config = ml_collections.ConfigDict({"method": method})
+    config.content = "example:coffee"
+    config.style = "example:brushwork"
+    config.style_weights = ()
+    config.content_mask = ""
+    config.style_mask = ""
+    config.mask_mode = "area"
+    config.size = 512
+    config.style_size = 0
     config.seed = 0
     return config
 

@@ -98,6 +98,12 @@ def test_a_hyper_parameter_of_a_loss(loss, name):
     wrong(lambda value: of_term(loss=loss, **{name: value}))
 
 
+@pytest.mark.parametrize("style", ["example:woodblock", "example:brushwork,example:mosaic"])
+def test_a_loss_that_keeps_positions_needs_styles_of_one_size(style):
+    with pytest.raises(UserError, match=r"^terms\.style: .*(features|pictures of one size)"):
+        runs.load(put(of_term(loss="feature"), "style", style), CACHE)
+
+
 @pytest.mark.parametrize(
     "transform, name", [(n, key) for n in TRANSFORMS for key in parameters(getattr(transforms, n))]
 )

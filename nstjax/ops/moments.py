@@ -11,7 +11,17 @@ from nstjax.ops.arithmetic import matmul, safe_divide
 
 
 def average(targets: Sequence[Any], weights: Sequence[float]) -> Any:
-    """The weighted sum of pytrees whose leaves have one shape."""
+    """The weighted sum of pytrees whose leaves have one shape.
+
+    Raises:
+      ValueError: where they have not.
+    """
+    shapes = [[leaf.shape for leaf in jax.tree.leaves(target)] for target in targets]
+    if any(each != shapes[0] for each in shapes):
+        raise ValueError(
+            "targets that keep positions are blended of pictures of one size; got "
+            f"{' and '.join(str(each[0]) for each in shapes)}"
+        )
     return jax.tree.map(lambda *leaves: sum(w * x for w, x in zip(weights, leaves, strict=True)), *targets)
 
 
