@@ -23,7 +23,7 @@ Expect, through `vgg19-8bit`, Tübingen and The Starry Night, 512 x 384 pixels, 
                 short strokes, no swirl in the sky
 
 A step of L-BFGS takes about 1.5 s on two CPU cores; 500 took 10 s on one H100, without compilation.
-The figures of L-BFGS are of a memory of 10 pairs and of all values in its direction, before both changed.
+Those of L-BFGS were measured with 10 pairs, before its direction left out values at their bounds.
 variant=paper at 256 pixels: still a photograph after 150 steps, the style loss at 84 % of its start.
 """
 

@@ -10,7 +10,8 @@ Expect, through `vgg19-8bit`, The Golden Gate Bridge and The Starry Night at 384
 evaluations (10 minutes on two CPU cores that had other work; the Laplacian had blocks at the border then,
 which it leaves out now, as the program does): every cable of the bridge still there, sea and sky in short
 strokes, the photograph's light kept. Through `mini`, whose features are smaller, the Laplacian keeps the
-photograph as it is: these weights are for the network that they were made for.
+photograph as it is: these weights are for the network that they were made for. Measured before the direction
+of L-BFGS left out values at their bounds.
 
 Arguments: `optimizer=lbfgs` or `adam`; `laplacian=100` the weight; `calibrated` for any network; `smoke`.
 """
