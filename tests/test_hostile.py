@@ -95,7 +95,57 @@ def test_a_key_of_a_term(key):
 
 @pytest.mark.parametrize("loss, name", [(n, key) for n in LOSSES for key in parameters(getattr(losses, n))])
 def test_a_hyper_parameter_of_a_loss(loss, name):
-    wrong(lambda value: of_term(loss=loss, **{name: value}))
+    wrong(lambda value: of_term(loss=loss, **{name: value}), never=(*NEVER, "x"))
+
+
+@pytest.mark.parametrize(
+    "values, line",
+    [
+        ({"loss": "sliced_wasserstein", "directions": 1.5}, "terms.style.directions: 1.5 cannot be used ("),
+        ({"loss": "cross_gram"}, "terms.style.split is missing; cross_gram needs it"),
+        ({"loss": "shifted_gram", "shifts": 4}, "terms.style.shifts: 4 cannot be used ("),
+        ({"loss": "wasserstein_gaussian", "iterations": 1.5}, "terms.style.iterations: 1.5 cannot be used ("),
+        ({"loss": "gram", "taps": (1,)}, "terms.style.taps must be names; got (1,)"),
+        (
+            {"loss": "gram", "weight": 1e300},
+            "terms.style.weight must be at most 3.4e+38, as float32 can hold",
+        ),
+    ],
+)
+def test_a_term_that_could_not_make_a_step_is_named(values, line):
+    with pytest.raises(UserError) as refused:
+        runs.load(of_term(**values), CACHE)
+    assert str(refused.value).startswith(line)
+
+
+@pytest.mark.parametrize(
+    "values, line",
+    [
+        ({"optimizer": "lbfgs", "optimizer_args": {"memory_size": 0}}, "optimizer_args: memory_size must be"),
+        (
+            {"optimizer": "lbfgs", "optimizer_args": {"memory_size": 10**9}},
+            "optimizer_args: the state of lbfgs",
+        ),
+        ({"optimizer_args": {"b1": None}}, "optimizer_args.b1 must be a number; got None"),
+        ({"optimizer_args": {"mu_dtype": "x"}}, "optimizer_args.mu_dtype: 'x' cannot be used ("),
+        (
+            {"schedule": "cosine_decay_schedule", "schedule_args": {"init_value": 1.0, "decay_steps": 0}},
+            "schedule_args.decay_steps must be at least 1; got 0",
+        ),
+        (
+            {
+                "schedule": "cosine_onecycle_schedule",
+                "schedule_args": {"peak_value": 1.0, "transition_steps": 5, "div_factor": 0},
+            },
+            "schedule_args.div_factor: 0 cannot be used (",
+        ),
+        ({"steps_per_call": 10**7}, "steps_per_call must be at most 1000000"),
+    ],
+)
+def test_a_method_that_could_not_make_a_step_is_named(values, line):
+    with pytest.raises(UserError) as refused:
+        runs.load(image(**values), CACHE)
+    assert str(refused.value).startswith(line)
 
 
 @pytest.mark.parametrize("style", ["example:woodblock", "example:brushwork,example:mosaic"])
@@ -112,7 +162,7 @@ def test_an_argument_of_a_transform(transform, name):
         args = {"transform": transform, "transform_args": {name: value}}
         return of_term(loss="feature", reference="content", **args)
 
-    wrong(make)
+    wrong(make, never=(*NEVER, "x"))
 
 
 FACTORIES = {name: getattr(optax, name) for name in OPTIMIZERS} | {"lbfgs": _lbfgs}

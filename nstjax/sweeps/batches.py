@@ -16,7 +16,7 @@ from nstjax.errors import CannotWrite, UserError, notify
 from nstjax.progress import progress_bar
 from nstjax.runs import Run, outcome_files
 from nstjax.runs.folder import RunFolder
-from nstjax.sweeps.claims import claim, wait
+from nstjax.sweeps.claims import claim, some, wait
 
 # Compiled programs kept at a time; about forty exceed Linux's `vm.max_map_count`.
 _KEPT = 8
@@ -54,7 +54,7 @@ def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, c
     Returns:
       A `Summary`.
     """
-    waiting, compiled, said = _not_done(points, workdir), set(), set()
+    waiting, compiled, said = _not_done(points, workdir), set(), False
     structures = {name: point.structure for name, point in points.items()}
     with progress_bar(total=len(points), initial=len(points) - len(waiting), unit="point") as bar:
         while waiting:
@@ -64,10 +64,10 @@ def run_points(points: Mapping[str, Run], workdir: Path, *, at_most: int = 16, c
                     if len(compiled) > _KEPT:
                         jax.clear_caches()
                         compiled.clear()
-                    bar.set_postfix_str(names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
+                    bar.set_postfix_str(some(names))
                     _run_batch({name: points[name] for name in names}, workdir, command)
                 else:
-                    wait(waiting, said)
+                    said = wait(waiting, said)
             waiting = [name for name in _not_done(waiting, workdir) if name not in names]
             bar.update(len(points) - len(waiting) - bar.n)
     return summary(points, workdir)

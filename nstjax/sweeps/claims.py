@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nstjax import files
@@ -34,18 +34,22 @@ def claim(names: Iterable[str], workdir: Path, at_most: int | None = None) -> It
         yield claimed
 
 
-def wait(names: Iterable[str], said: set[str]) -> None:
-    """Waits a moment for other processes that hold points, and says so once.
+def wait(names: Sequence[str], said: bool) -> bool:
+    """Waits a moment for the processes that hold points, and says so where it was not said; returns True.
 
     Args:
       names: of the points.
-      said: what was said before.
+      said: whether it was said before.
     """
-    line = "note: other processes are at the last points; waiting for them"
-    if line not in said:
-        notify(f"{line} ({', '.join(names)})")
-        said.add(line)
+    if not said:
+        notify(f"note: other processes are at the last points; waiting for them ({some(names)})")
     time.sleep(_SECONDS)
+    return True
+
+
+def some(names: Sequence[str]) -> str:
+    """The first name, and how many more there are."""
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _lock(path, locks):

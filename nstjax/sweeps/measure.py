@@ -40,11 +40,11 @@ def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> No
     """
     kinds = {name: _kind(run) for name, run in points.items()}
     waiting = _unmeasured(sorted(points, key=kinds.get), workdir)
-    cache, last, compiled, said = Cache(), None, set(), set()
+    cache, last, compiled, said = Cache(), None, set(), False
     with progress_bar(total=len(waiting), unit="picture measured") as bar:
         while waiting:
             with claim(waiting, workdir, 1) as claimed:
-                for name in claimed:
+                for name in _unmeasured(claimed, workdir):
                     sizes, _ = kind = kinds[name]
                     cache, last = (cache if kind == last else Cache()), kind
                     if len(compiled | {sizes}) > _KEPT:
@@ -53,7 +53,7 @@ def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> No
                     compiled.add(sizes)
                     _measure(points[name], name, workdir, encoder, cache)
             if not claimed:
-                wait(waiting, said)
+                said = wait(waiting, said)
             waiting = _unmeasured(waiting, workdir)
             bar.update(bar.total - len(waiting) - bar.n)
 

@@ -12,13 +12,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from driver import DEMO, RANDOM, ROOT, drive, finished, place
 from PIL import Image
 
-from nstjax.runs import checkpoints, report
+from nstjax.runs import batch, checkpoints, report
 from nstjax.runs import folder as runs_folder
 
 
@@ -214,6 +215,21 @@ def test_an_optimizer_that_keeps_a_random_key_goes_on_with_it(drive, tmp_path, m
     shutil.rmtree(tmp_path / "checkpoints" / "6")
     assert drive(*given)[0] == 0
     assert (tmp_path / "image.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("noticed, numbers", [(60.0, [2, 4, 6]), (0.0, [2, 6])])
+def test_checkpoints_that_take_long_are_rarer(drive, tmp_path, monkeypatch, noticed, numbers):
+    saved, save = [], runs_folder.RunFolder.save
+
+    def slow(folder, number, *rest):
+        saved.append(number)
+        time.sleep(0.5)
+        save(folder, number, *rest)
+
+    monkeypatch.setattr(runs_folder.RunFolder, "save", slow)
+    monkeypatch.setattr(batch, "_NOTICED", noticed)
+    assert drive(f"--workdir={tmp_path}", "--config.checkpoint_every=2")[0] == 0
+    assert saved == numbers
 
 
 def test_with_damaged_checkpoints_alone_a_run_starts_anew(drive, finished, tmp_path):
