@@ -9,7 +9,7 @@ beside PyTorch's, into `universal.json`, from the files that --weights, --conten
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
   nstjax lbfgs        a step of L-BFGS, its line search included
-  derived transpose   a step of Adam with the convolution gradient that XLA derives, not that of `conv3x3`
+  derived transpose   a step of Adam with the convolution gradient that XLA derives, not that of `convolve`
   PyTorch             the same step of Adam there, in both memory layouts (needs nstjax[oracle])
 """
 

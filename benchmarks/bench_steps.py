@@ -28,7 +28,7 @@ def measure(sizes, rounds):
             "mini": jax_steps(pretrained.load("mini").params, picture),
             "nstjax lbfgs": jax_steps(params, picture, "lbfgs"),
         }
-        with mock.patch.object(vgg, "conv3x3", convolution.conv3x3.fun):
+        with mock.patch.object(vgg, "convolve", convolution.convolve.fun):
             runs["derived transpose"] = jax_steps(params, picture)
         if util.find_spec("torch"):
             from benchmarks import peers

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nstjax.errors import nearest
-from nstjax.ops.convolution import conv3x3, pad, pool
+from nstjax.ops.convolution import convolve, pad, pool
 
 DEPTHS = (2, 2, 4, 4, 4)
 WIDTHS = (64, 128, 256, 512, 512)
@@ -135,7 +135,7 @@ class Conv3x3(nn.Module):
         if self.pad_mode != "constant":
             x = pad(x, self.pad_mode)
         border = 1 if self.pad_mode == "constant" else 0
-        return conv3x3(x, kernel.astype(x.dtype), border) + bias.astype(x.dtype)
+        return convolve(x, kernel.astype(x.dtype), border) + bias.astype(x.dtype)
 
 
 def make_encoder(

@@ -1,7 +1,6 @@
-"""3 x 3 convolutions, their borders, and 2 x 2 pooling."""
+"""Convolutions of stride 1, their borders, and 2 x 2 pooling."""
 
 import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,45 +9,40 @@ from jax import lax
 from nstjax.ops.arithmetic import safe_sqrt
 
 
-def pad(x: jax.Array, mode: str) -> jax.Array:
-    """Features [..., h, w, c] with a border of one position: [..., h + 2, w + 2, c]."""
-    rows, columns = ("edge" if n == 1 else mode for n in x.shape[-3:-1])
-    batch = [(0, 0)] * (x.ndim - 3)
-    x = jnp.pad(x, (*batch, (1, 1), (0, 0), (0, 0)), mode=rows)
-    return jnp.pad(x, (*batch, (0, 0), (1, 1), (0, 0)), mode=columns)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv3x3(x: jax.Array, kernel: jax.Array, border: int) -> jax.Array:
-    """Convolution with a 3 x 3 kernel after a border of zeros.
-
-    The derivative is that of the convolution, with the input's cotangent written as a plain convolution
-    with the flipped kernel: inside a compiled loop on a CPU, XLA runs the transposed convolution that
-    it would otherwise derive several times slower (`python -m benchmarks`, derived transpose).
+def pad(x: jax.Array, mode: str, border: int = 1) -> jax.Array:
+    """Features [..., h, w, c] with a border of positions: [..., h + 2 border, w + 2 border, c].
 
     Args:
       x: [..., h, w, c].
-      kernel: [3, 3, c, k].
-      border: how many positions of zeros on every side, 0 to 2.
+      mode: of `jax.numpy.pad`; "reflect" repeats the one row or column where there is no other.
+      border: positions on every side.
+    """
+    rows, columns = ("edge" if n == 1 else mode for n in x.shape[-3:-1])
+    batch, sides = [(0, 0)] * (x.ndim - 3), (border, border)
+    x = jnp.pad(x, (*batch, sides, (0, 0), (0, 0)), mode=rows)
+    return jnp.pad(x, (*batch, (0, 0), sides, (0, 0)), mode=columns)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve(x: jax.Array, kernel: jax.Array, border: int) -> jax.Array:
+    """Convolution of stride 1 after a border of zeros.
+
+    The derivatives are those of the convolution. The input's cotangent is written as a plain convolution with
+    the flipped kernel: inside a compiled loop on a CPU, XLA runs the transposed convolution that it would
+    otherwise derive several times slower (`python -m benchmarks`, derived transpose). There, the cotangent of
+    the kernel is a sum of matrix products over strips of a large input.
+
+    Args:
+      x: [..., h, w, c].
+      kernel: [n, n, c, k], n at least 2.
+      border: how many positions of zeros on every side, 0 to n - 1.
 
     Returns:
-      [..., h + 2 border - 2, w + 2 border - 2, k].
+      [..., h + 2 border - n + 1, w + 2 border - n + 1, k].
     """
     plain = functools.partial(_convolution, border=(border, border))
-    few_in, few_out = (channels <= _FEW for channels in kernel.shape[2:])
-    on_cpu: Callable
-    if few_in or few_out:
-        on_cpu = functools.partial(_of_few_channels if few_in else _to_few_channels, border=border)
-    elif border == 0:
-        on_cpu = _without_border
-    else:
-        return plain(x, kernel)
+    on_cpu = functools.partial(_on_cpu, border=border)
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=plain)
-
-
-# With at most 4 input or output channels, XLA's CPU convolution is up to 30 times slower than the matrix
-# product below, which has 9 * _FEW channels.
-_FEW = 4
 
 
 def _convolution(x, kernel, border):
@@ -58,50 +52,118 @@ def _convolution(x, kernel, border):
     return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
-def _without_border(x, kernel):
-    """The convolution with a border of rows, cut: XLA on a CPU has a faster algorithm for it."""
-    y = _convolution(x, kernel, (1, 0))
-    return lax.slice_in_dim(y, 1, y.shape[-3] - 1, axis=y.ndim - 3)
+# With at most 4 input or output channels, XLA's CPU convolution is up to 30 times slower than the forms
+# below: products with all taps of a small kernel, and with the columns of a large one.
+_FEW, _SMALL = 4, 3
+
+
+def _on_cpu(x, kernel, border):
+    """The convolution in the form that XLA is fast at on a CPU."""
+    size, _, channels, features = kernel.shape
+    if channels <= _FEW and size <= _SMALL:
+        return _of_few_channels(x, kernel, border)
+    if features <= _FEW:
+        return (_to_few_channels if size <= _SMALL else _by_columns)(x, kernel, border)
+    if channels < _FEW:
+        missing = (0, _FEW - channels)
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [missing])
+        kernel = jnp.pad(kernel, [(0, 0), (0, 0), missing, (0, 0)])
+    return _with_bordered_rows(x, kernel, border, border)
 
 
 def _of_few_channels(x, kernel, border):
-    """The nine neighbours of a position side by side, times all taps of the kernel."""
-    x = _bordered(x, border)
-    near = jnp.concatenate([_shifted(x, *at) for at in _TAPS_3X3], -1)
+    """The neighbours of a position side by side, times all taps of the kernel."""
+    near = _neighbourhoods(_bordered(x, border), kernel.shape[0])
     return near @ kernel.reshape(-1, kernel.shape[3])
 
 
 def _to_few_channels(x, kernel, border):
     """Every position times all taps of the kernel, then the sum over neighbours."""
-    taps = kernel.transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
-    parts = jnp.split(_bordered(x, border) @ taps, 9, -1)
-    return sum(_shifted(part, *at) for part, at in zip(parts, _TAPS_3X3, strict=True))
+    size, _, channels, _ = kernel.shape
+    products = _bordered(x, border) @ kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
+    parts = jnp.split(products, size * size, -1)
+    return sum(_shifted(part, size, *divmod(i, size)) for i, part in enumerate(parts))
 
 
-_TAPS_3X3 = tuple((row, column) for row in range(3) for column in range(3))
+def _by_columns(x, kernel, border):
+    """A convolution by each column of the kernel, then the sum over neighbours in a row."""
+    size, _, channels, features = kernel.shape
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(border, border), (0, 0)])
+    columns = kernel.swapaxes(1, 2).reshape(size, 1, channels, size * features)
+    parts = jnp.split(_with_bordered_rows(x, columns, border, 0), size, -1)
+    width = x.shape[-2] - size + 1
+    return sum(lax.slice_in_dim(part, i, i + width, axis=x.ndim - 2) for i, part in enumerate(parts))
 
 
 def _bordered(x, border):
     return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(border, border)] * 2 + [(0, 0)])
 
 
-def _shifted(x, row, column):
-    """Of [..., h + 2, w + 2, c], the [..., h, w, c] from a row and a column on."""
-    return x[..., row : x.shape[-3] - 2 + row, column : x.shape[-2] - 2 + column, :]
+def _neighbourhoods(x, size):
+    """Of [..., h + n - 1, w + n - 1, c], the n x n positions from each on: [..., h, w, n n c]."""
+    return jnp.concatenate([_shifted(x, size, *divmod(i, size)) for i in range(size * size)], -1)
 
 
-def _conv3x3_forward(x, kernel, border):
-    return conv3x3(x, kernel, border), (x, kernel)
+def _shifted(x, size, row, column):
+    """Of [..., h + n - 1, w + n - 1, c], the [..., h, w, c] from a row and a column on."""
+    h, w = (n - size + 1 for n in x.shape[-3:-1])
+    return x[..., row : row + h, column : column + w, :]
 
 
-def _conv3x3_backward(border, residuals, g):
+def _with_bordered_rows(x, kernel, rows, columns):
+    """The convolution with a border of rows at least, cut: XLA on a CPU has a faster algorithm for it."""
+    y = _convolution(x, kernel, (max(rows, 1), columns))
+    return y if rows else lax.slice_in_dim(y, 1, y.shape[-3] - 1, axis=y.ndim - 3)
+
+
+def _convolve_forward(x, kernel, border):
+    return convolve(x, kernel, border), (x, kernel)
+
+
+def _convolve_backward(border, residuals, g):
     x, kernel = residuals
-    dx = conv3x3(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 2 - border)
-    _, kernel_vjp = jax.vjp(lambda kernel: _convolution(x, kernel, (border, border)), kernel)
-    return dx, kernel_vjp(g)[0]
+    size = kernel.shape[0]
+
+    def derived(x, g):
+        return jax.vjp(lambda kernel: _convolution(x, kernel, (border, border)), kernel)[1](g)[0]
+
+    def on_cpu(x, g):
+        if g.size // g.shape[-1] * kernel[..., 0].size < _LARGE:
+            return derived(x, g)
+        x, g = (y.reshape(-1, *y.shape[-3:]) for y in (_bordered(x, border), g))
+        return _kernel_cotangent(x, g, size).astype(kernel.dtype)
+
+    dx = convolve(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), size - 1 - border)
+    return dx, lax.platform_dependent(x, g, cpu=on_cpu, default=derived)
 
 
-conv3x3.defvjp(_conv3x3_forward, _conv3x3_backward)
+convolve.defvjp(_convolve_forward, _convolve_backward)
+
+# On a CPU, XLA is slow once the neighbourhoods of all positions are more numbers than its caches hold; those
+# of a strip of positions are not.
+_LARGE, _STRIP = 6_000_000, 512
+
+
+def _kernel_cotangent(x, g, size):
+    """The cotangent [n, n, c, k] of the kernel, of inputs [b, h + n - 1, w + n - 1, c] and g [b, h, w, k]."""
+    (batch, h, w, features), channels = g.shape, x.shape[-1]
+    if features < channels:  # The neighbourhoods of fewer channels are collected.
+        return jnp.flip(_kernel_cotangent(_bordered(g, size - 1), x, size), (0, 1)).swapaxes(2, 3)
+    rows, pictures = max(1, min(h, _STRIP // w)), max(1, min(batch, _STRIP // (h * w)))
+    down, along = -(-h // rows), -(-batch // pictures)
+    missing = [(0, along * pictures - batch), (0, down * rows - h), (0, 0), (0, 0)]
+    x, g = jnp.pad(x, missing), jnp.pad(g, missing)
+
+    def add(total, i):
+        corner = (i // down * pictures, i % down * rows, 0, 0)
+        near = lax.dynamic_slice(x, corner, (pictures, rows + size - 1, w + size - 1, channels))
+        here = lax.dynamic_slice(g, corner, (pictures, rows, w, features)).reshape(-1, features)
+        columns = _neighbourhoods(near, size).reshape(-1, size * size * channels)
+        return total + columns.T @ here, None
+
+    start = jnp.zeros((size * size * channels, features), jnp.promote_types(g.dtype, jnp.float32))
+    total, _ = lax.scan(add, start, jnp.arange(down * along))
+    return total.reshape(size, size, channels, features)
 
 
 def pool(x: jax.Array, kind: str) -> jax.Array:
