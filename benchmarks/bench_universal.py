@@ -8,7 +8,7 @@ import numpy as np
 
 from nstjax import images, transforms, universal
 from nstjax.errors import UserError
-from nstjax.runs.pictures import read_aloud
+from nstjax.images import read_aloud
 from nstjax.universal import levels
 
 ORDER, ALPHA = (5, 4, 3, 2, 1), 0.6

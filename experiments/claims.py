@@ -22,9 +22,9 @@ from ml_collections import config_flags
 from experiments import command
 from nstjax import files, images, transforms, universal
 from nstjax.errors import notify
+from nstjax.images import read_aloud
 from nstjax.ops.moments import covariance_matrix, raw_moments
 from nstjax.progress import progress_bar
-from nstjax.runs.pictures import read_aloud
 from nstjax.universal import levels
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "For weights, decoders, levels, size and alpha.")

@@ -17,9 +17,9 @@ from ml_collections import config_flags
 from experiments import command
 from nstjax import files, images, networks, presets
 from nstjax.errors import notify
+from nstjax.images import read_aloud
 from nstjax.networks import pretrained
 from nstjax.networks.decoder import LEVELS, Decoder
-from nstjax.runs.pictures import read_aloud
 from nstjax.training import distillation, fidelity, mini, recipe
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe.", lock_config=True)

@@ -16,9 +16,9 @@ from ml_collections import config_flags
 
 from experiments import command
 from nstjax import files, images, networks, runs
+from nstjax.images import read_aloud
 from nstjax.networks import vgg
 from nstjax.runs import stage, terms
-from nstjax.runs.pictures import read_aloud
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment; its weights are measured.")
 _REFERENCE = flags.DEFINE_string("reference", "vgg19", "The weight set to compare with.")

@@ -16,10 +16,10 @@ from PIL import Image
 from nstjax import images, optimize, presets, runs, sweeps
 from nstjax.config import term
 from nstjax.errors import UserError
+from nstjax.folders import RunFolder
 from nstjax.networks import vgg
 from nstjax.ops.moments import gram_matrix
 from nstjax.optimize import WHOLE
-from nstjax.runs.folder import RunFolder
 from nstjax.runs.stage import initial_image, make_encoder, make_stage
 from nstjax.runs.terms import within
 

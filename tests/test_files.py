@@ -12,8 +12,8 @@ from PIL import Image
 from nstjax import files, images, networks, sweeps
 from nstjax.config import default_config
 from nstjax.errors import UserError
+from nstjax.folders import RunFolder
 from nstjax.runs import pictures
-from nstjax.runs.folder import RunFolder
 from nstjax.sweeps.design import read_pairs
 from nstjax.training import recipe
 from nstjax.universal import levels

@@ -9,9 +9,11 @@ from nstjax.images.picture import (
     fit_size,
     load_picture,
     picture_files,
+    read_aloud,
     resize,
     resize_to_cover,
     rotate,
+    say_notes,
     to_uint8,
 )
 
@@ -26,9 +28,11 @@ __all__ = [
     "load_picture",
     "open_png",
     "picture_files",
+    "read_aloud",
     "resize",
     "resize_to_cover",
     "rotate",
     "save",
+    "say_notes",
     "to_uint8",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageOps, PngImagePlugin
 
 from nstjax import files
-from nstjax.errors import UserError
+from nstjax.errors import UserError, notify
 from nstjax.images import decode
 
 
@@ -47,6 +47,19 @@ def load_picture(name: str | Path) -> Picture:
     data, notes = decode.read(name), []
     pixels = to_srgb(name, decode.decode(name, data, notes), notes)
     return Picture(name, pixels, hashlib.sha256(data).hexdigest(), tuple(notes))
+
+
+def say_notes(picture: Picture) -> None:
+    """Says the notes of a `Picture` on stderr, a line each."""
+    for note in picture.notes:
+        notify(f"note: {picture.name}: {note}")
+
+
+def read_aloud(name: str | Path) -> Picture:
+    """`load_picture`, with the notes said."""
+    picture = load_picture(name)
+    say_notes(picture)
+    return picture
 
 
 def fit_size(height: int, width: int, long_side: int) -> tuple[int, int]:

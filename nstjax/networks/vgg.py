@@ -52,6 +52,12 @@ class Preprocessing:
         mean, std = jnp.asarray(self.mean, x.dtype), jnp.asarray(self.std, x.dtype)
         return (x * self.scale - mean) / std
 
+    def inverse(self, x: jax.Array) -> jax.Array:
+        """The sRGB image [h, w, 3] in [0, 1] of a network input [h, w, 3]."""
+        mean, std = jnp.asarray(self.mean, x.dtype), jnp.asarray(self.std, x.dtype)
+        image = (x * std + mean) / self.scale
+        return image[..., ::-1] if self.order == "bgr" else image
+
 
 CAFFE = Preprocessing("bgr", 255.0, (103.939, 116.779, 123.68))
 TORCHVISION = Preprocessing("rgb", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from nstjax import files, images
+from nstjax import files, images, validate
 from nstjax.errors import NotFiniteError, UserError, check_choice, notify
-from nstjax.runs import image, transfer, validate
+from nstjax.folders import RunFolder
+from nstjax.runs import image, transfer
 from nstjax.runs.base import Run
-from nstjax.runs.folder import RunFolder
 
 LOADERS = {"optimize": image.load, "transfer": transfer.load}
 

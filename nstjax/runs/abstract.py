@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nstjax import losses, transforms
+from nstjax import losses, transforms, validate
 from nstjax.errors import UserError
 from nstjax.optimize import (
     Objective,
@@ -19,7 +19,7 @@ from nstjax.optimize import (
     single_taps,
     term_weights,
 )
-from nstjax.runs import memory, terms, validate
+from nstjax.runs import memory, terms
 from nstjax.runs.cache import Cache
 
 _ANY = (8, 8, 3)  # the shape of a picture that stands for all

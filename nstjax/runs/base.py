@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nstjax import images
+from nstjax.folders import provenance
 from nstjax.images import Picture
-from nstjax.runs import provenance
 from nstjax.runs.regions import LabelPictures
 
 

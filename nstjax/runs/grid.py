@@ -11,11 +11,11 @@ import numpy as np
 
 from nstjax import files, images
 from nstjax.errors import CannotWrite, FailedError, UserError, notify
+from nstjax.folders import RunFolder
 from nstjax.images import sheet
 from nstjax.progress import lines_above_bars, progress_bar
 from nstjax.runs import pictures, transfer
 from nstjax.runs.cache import Cache
-from nstjax.runs.folder import RunFolder
 
 _LARGEST_SHEET = 100  # pictures
 _REFUSALS = 3
@@ -142,7 +142,7 @@ def _say_notes(picture, said):
     if picture.name not in said:
         said.add(picture.name)
         with lines_above_bars():
-            pictures.say_notes(picture)
+            images.say_notes(picture)
 
 
 def _write(path, image, label):

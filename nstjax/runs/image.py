@@ -6,14 +6,14 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from nstjax import images, networks
+from nstjax import images, networks, validate
 from nstjax.config import default_config
 from nstjax.errors import UserError, nearest
 from nstjax.images import Picture
 from nstjax.networks import vgg
 from nstjax.networks.pretrained import RANDOM
 from nstjax.optimize import single_taps
-from nstjax.runs import abstract, batch, memory, pictures, regions, report, stage, validate
+from nstjax.runs import abstract, batch, memory, pictures, regions, report, stage
 from nstjax.runs.base import Run, Subject
 from nstjax.runs.cache import Cache
 from nstjax.runs.stage import StageSpec

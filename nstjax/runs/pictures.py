@@ -2,27 +2,13 @@
 
 import os
 
-from nstjax import images
-from nstjax.errors import UserError, notify
-from nstjax.runs import validate
+from nstjax import images, validate
+from nstjax.errors import UserError
 
 
 def read(name, cache):
     """The `Picture` of a name, each once."""
     return cache(("picture", name), lambda: images.load_picture(name))
-
-
-def say_notes(picture):
-    """Says the notes of a `Picture` on stderr, a line each."""
-    for note in picture.notes:
-        notify(f"note: {picture.name}: {note}")
-
-
-def read_aloud(name):
-    """The `Picture` of a name, whose notes are said."""
-    picture = images.load_picture(name)
-    say_notes(picture)
-    return picture
 
 
 def read_styles(config, cache):

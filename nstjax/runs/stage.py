@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nstjax import images, networks
+from nstjax import images, networks, validate
 from nstjax.config import default_config
 from nstjax.errors import UserError, check_choice
 from nstjax.optimize import (
@@ -22,7 +22,7 @@ from nstjax.optimize import (
     term_weights,
 )
 from nstjax.optimize.calibrate import CALIBRATIONS
-from nstjax.runs import pictures, regions, terms, validate
+from nstjax.runs import pictures, regions, terms
 from nstjax.runs.cache import Cache
 
 MEAN_GREY = (0.485, 0.458, 0.408)

@@ -5,12 +5,11 @@ import inspect
 
 from ml_collections import ConfigDict
 
-from nstjax import config, losses, networks, transforms
+from nstjax import config, losses, networks, transforms, validate
 from nstjax.errors import UserError, check_choice, nearest
 from nstjax.networks.vgg import TAPS
 from nstjax.ops.gradients import FREE, NORMS, Control
 from nstjax.optimize.objective import REGIONS, Term
-from nstjax.runs import validate
 
 KEYS = (
     *("loss", "taps", "reference", "weight", "tap_weights", "transform", "transform_args"),

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import images, networks, transforms, universal
+from nstjax import images, networks, transforms, universal, validate
 from nstjax.config import default_transfer_config
 from nstjax.errors import UserError, check_at_least, check_choice, notify
 from nstjax.networks.decoder import LEVELS
 from nstjax.networks.masks import MODES
 from nstjax.networks.vgg import PREPROCESSINGS
 from nstjax.optimize import Reference
-from nstjax.runs import memory, pictures, regions, terms, validate
+from nstjax.runs import memory, pictures, regions, terms
 from nstjax.runs.base import Outcome, Run, Subject
 from nstjax.runs.cache import Cache
 from nstjax.universal import levels, tiled

@@ -13,8 +13,8 @@ import ml_collections
 
 from nstjax import files, runs
 from nstjax.errors import UserError, nearest, notify
+from nstjax.folders import hold
 from nstjax.runs import Cache, Run
-from nstjax.runs.folder import hold
 from nstjax.sweeps import batches, measure, record, report
 from nstjax.sweeps.batches import Summary
 from nstjax.sweeps.design import Design

@@ -13,9 +13,9 @@ import jax
 
 from nstjax import files, images
 from nstjax.errors import CannotWrite, UserError, notify
+from nstjax.folders import RunFolder
 from nstjax.progress import progress_bar
 from nstjax.runs import Run, outcome_files
-from nstjax.runs.folder import RunFolder
 from nstjax.sweeps.claims import claim, some, wait
 
 # Compiled programs kept at a time; about forty exceed Linux's `vm.max_map_count`.

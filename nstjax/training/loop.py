@@ -14,8 +14,8 @@ import optax
 import optax.contrib
 
 from nstjax.errors import NotFiniteError
+from nstjax.folders import RunFolder
 from nstjax.progress import progress_bar
-from nstjax.runs.folder import RunFolder
 from nstjax.training import data
 
 _MOST_THREADS = 14

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import images
+from nstjax import images, validate
 from nstjax.errors import UserError
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.normalise import mean_activations, rescale
-from nstjax.runs import validate
 from nstjax.training import data, distillation, recipe
 
 PARTS = ("shallow", "deep", *recipe.DECODERS)

@@ -7,13 +7,12 @@ from typing import Any
 
 import jax
 
-from nstjax import files, images
+from nstjax import files, images, validate
 from nstjax.errors import UserError, check_at_least, notify
+from nstjax.folders import RunFolder, provenance
+from nstjax.images import read_aloud
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.decoder import LEVELS
-from nstjax.runs import provenance, validate
-from nstjax.runs.folder import RunFolder
-from nstjax.runs.pictures import read_aloud
 from nstjax.training import data, loop, reconstruction
 
 DECODERS = {f"decoder{level}": level for level in LEVELS}

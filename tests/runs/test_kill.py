@@ -43,7 +43,7 @@ def get_config(arg=None):
 KILL = """
 import os, runpy, signal, sys
 from nstjax import files, runs
-from nstjax.runs import folder
+from nstjax.folders import folder
 
 owner = {"write_atomic": files}.get(sys.argv[1], folder.RunFolder)
 name, number, moment, workdir = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]

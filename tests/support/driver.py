@@ -57,7 +57,7 @@ def drive(place, monkeypatch, capfd):
 # As `-m experiments.stylize`, but for the last thing that a run does: its checkpoints stay.
 _KEEP = """
 import runpy, sys
-from nstjax.runs import folder
+from nstjax.folders import folder
 folder.RunFolder.finish = lambda self: None
 runpy.run_module("experiments.stylize", run_name="__main__", alter_sys=True)
 """

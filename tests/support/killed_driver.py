@@ -12,7 +12,7 @@ import sys
 def before_write(count, end):
     """Calls `end()` in the place of the write of this number, from 0; returns a function that undoes it."""
     from nstjax import files
-    from nstjax.runs.folder import RunFolder
+    from nstjax.folders import RunFolder
 
     places = ((files, "write_atomic"), (os, "rename"), (RunFolder, "log"), (RunFolder, "save"))
     wrapped = [(owner, name, getattr(owner, name)) for owner, name in places]

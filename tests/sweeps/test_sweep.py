@@ -18,8 +18,9 @@ from PIL import Image
 from nstjax import files, presets, runs, sweeps
 from nstjax.config import default_config, term
 from nstjax.errors import CannotWrite, UserError
+from nstjax.folders import folder
 from nstjax.optimize import Objective, Reference, make_targets
-from nstjax.runs import Outcome, folder, report, terms
+from nstjax.runs import Outcome, report, terms
 from nstjax.runs.image import ImageRun
 from nstjax.sweeps import Design, Options, batches, claims, measure
 from nstjax.sweeps.claims import claim

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nstjax.errors import NotFiniteError
-from nstjax.runs.folder import RunFolder
+from nstjax.folders import RunFolder
 from nstjax.training import loop
 
 PROVENANCE = {"inputs": {}}

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from nstjax.errors import UserError
-from nstjax.runs import provenance
-from nstjax.runs.folder import RunFolder
+from nstjax.folders import RunFolder, provenance
 
 
 def git(folder, *arguments):

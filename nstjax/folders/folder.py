@@ -10,7 +10,7 @@ import shutil
 
 from nstjax import files
 from nstjax.errors import CannotWrite, UserError, notify
-from nstjax.runs import checkpoints
+from nstjax.folders import checkpoints
 
 
 def hold(path, *, shared=False):

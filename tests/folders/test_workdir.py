@@ -19,8 +19,9 @@ import pytest
 from driver import DEMO, RANDOM, ROOT, drive, finished, place
 from PIL import Image
 
-from nstjax.runs import batch, checkpoints, report
-from nstjax.runs import folder as runs_folder
+from nstjax.folders import checkpoints
+from nstjax.folders import folder as runs_folder
+from nstjax.runs import batch, report
 
 
 def content_of(folder):

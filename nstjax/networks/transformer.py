@@ -1,0 +1,266 @@
+"""The residual network that stylises a picture in one pass, and its published forms."""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nstjax.networks.vgg import CAFFE, Preprocessing
+from nstjax.ops.convolution import convolve, pad
+
+NORMS = ("instance", "batch")
+PADDINGS = ("start", "reflect")
+OUTPUTS = ("tanh", "sigmoid", "linear")
+EPSILON = 1e-5
+_HIDDEN = 64
+# Rows of the kernel of each up-sampling that meet, in a result's even rows, the rows before and at the same
+# place, and in its odd rows those at the same place and after.
+_MEETINGS = {
+    "transposed3": (((), (1,)), ((2,), (0,))),
+    "transposed4": (((3,), (1,)), ((2,), (0,))),
+    "nearest": (((0,), (1, 2)), ((0, 1), (2,))),
+}
+UPSAMPLINGS = (*_MEETINGS, "bilinear", "subpixel")
+
+
+class Condition(NamedTuple):
+    """What a network is told beside the picture.
+
+    Attributes:
+      styles: [..., S], the share of each of its styles; of one alone, 1 at its place.
+      strengths: [..., K], log2 of the factors of the loss weights that it takes as inputs.
+    """
+
+    styles: jax.Array
+    strengths: jax.Array
+
+
+class Transformer(nn.Module):
+    """The image transformation network.
+
+    A 9 x 9 convolution, two of stride 2, residual blocks of two 3 x 3 convolutions, two up-samplings by 2 and
+    a 9 x 9 convolution. A norm and a ReLU follow all but the second of a block, which has no ReLU, and the
+    last, which has neither. Convolutions before a norm have no bias, which it would subtract.
+
+    Attributes:
+      widths: channels at full, half and quarter size.
+      blocks: how many residual blocks.
+      norm: "instance" (a picture's statistics) or "batch" (those of the batch in training; afterwards those
+        in the collection "statistics").
+      padding: "start" (reflection once, zeros at convolutions, residual blocks without) or "reflect"
+        (reflection before every convolution).
+      upsampling: "transposed3" and "transposed4" (transposed convolutions of 3 x 3 and 4 x 4 with stride 2),
+        "nearest" and "bilinear" (interpolation, then a 3 x 3 convolution) or "subpixel" (a 3 x 3 convolution
+        to four times the channels).
+      output: "tanh" (`amplitude` times it, in the colour space of `preprocessing`), "linear" (in that
+        space) or "sigmoid" (sRGB).
+      preprocessing: of the picture.
+      amplitude: of "tanh".
+      styles: how many styles; each has a scale and a shift of its own after every norm.
+      strengths: how many loss weights are inputs. They scale and shift after every norm as well.
+
+    References:
+      Johnson et al. 2016, https://arxiv.org/abs/1603.08155, and its supplement
+      Dumoulin et al. 2017, https://arxiv.org/abs/1610.07629 (scale and shift a style)
+      Dosovitskiy & Djolonga 2020, https://openreview.net/forum?id=HyxY6JHKwr (loss weights as inputs)
+    """
+
+    widths: tuple[int, int, int] = (32, 64, 128)
+    blocks: int = 5
+    norm: str = "instance"
+    padding: str = "reflect"
+    upsampling: str = "nearest"
+    output: str = "linear"
+    preprocessing: Preprocessing = CAFFE
+    amplitude: float = 150.0
+    styles: int = 1
+    strengths: int = 0
+
+    @nn.compact
+    def __call__(self, image: jax.Array, condition: Condition, *, training: bool = False) -> jax.Array:
+        """Stylised pictures [..., H', W', 3] sRGB; H' and W' are H and W rounded up to multiples of 4.
+
+        Args:
+          image: [..., H, W, 3] sRGB in [0, 1].
+          condition: with the leading axes of `image`, or none.
+          training: whether "batch" takes the statistics of this batch.
+        """
+        first, second, third = self.widths
+        padded = self.padding == "reflect"
+        hidden = self._hidden(condition.strengths)
+        norm = functools.partial(self._norm, condition.styles, hidden, training)
+        conv = functools.partial(_Conv, mode="reflect" if padded else "constant")
+        x = self.preprocessing(image)
+        x = x if padded else pad(x, "reflect", 8 * self.blocks)
+        x = nn.relu(norm("norm_first", conv(first, 9, name="first")(x)))
+        x = nn.relu(norm("norm_down1", conv(second, 3, stride=2, name="down1")(x)))
+        x = nn.relu(norm("norm_down2", conv(third, 3, stride=2, name="down2")(x)))
+        for i in range(1, self.blocks + 1):
+            block = functools.partial(_Conv, third, 3, mode="reflect" if padded else "none")
+            y = nn.relu(norm(f"norm{i}_1", block(name=f"block{i}_1")(x)))
+            y = norm(f"norm{i}_2", block(name=f"block{i}_2")(y))
+            x = (x if padded else x[..., 2:-2, 2:-2, :]) + y
+        up = functools.partial(_Upsample, self.upsampling, "edge" if padded else "constant")
+        x = nn.relu(norm("norm_up1", up(second, name="up1")(x)))
+        x = nn.relu(norm("norm_up2", up(first, name="up2")(x)))
+        return self._picture(conv(3, 9, bias=True, name="last")(x))
+
+    def _norm(self, styles, hidden, training, name, x):
+        return _Norm(self.norm, self.styles, training, name=name)(x, styles, hidden)
+
+    def _hidden(self, strengths):
+        """What all norms read the loss weights from: [..., hidden], or None."""
+        if not self.strengths:
+            return None
+        x = strengths / np.log2(10)
+        for i in (1, 2):
+            x = nn.leaky_relu(nn.Dense(_HIDDEN, name=f"strength{i}")(x), 0.2)
+        return x
+
+    def _picture(self, y):
+        if self.output == "sigmoid":
+            return nn.sigmoid(y)
+        return self.preprocessing.inverse(self.amplitude * jnp.tanh(y) if self.output == "tanh" else y)
+
+
+class _Conv(nn.Module):
+    """A convolution that keeps the size, or halves it and rounds up; the mode "none" loses the border."""
+
+    features: int
+    size: int
+    stride: int = 1
+    bias: bool = False
+    mode: str = "reflect"
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = _kernel(self, self.size, x.shape[-1], self.features)
+        border = 0 if self.mode == "none" else self.size // 2
+        if self.mode == "reflect":
+            x, border = pad(x, "reflect", border), 0
+        y = convolve(x, kernel, border) if self.stride == 1 else _halved(x, kernel, border)
+        return y + self.param("bias", nn.initializers.zeros_init(), (self.features,)) if self.bias else y
+
+
+def _kernel(module, size, channels, features):
+    """Uniform up to 1 / sqrt(n n c), as PyTorch's and Torch's convolutions start."""
+    initializer = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+    return module.param("kernel", initializer, (size, size, channels, features))
+
+
+def _halved(x, kernel, border):
+    """A 3 x 3 convolution of stride 2, as one of 2 x 2 on squares of four positions."""
+    *batch, h, w, c = x.shape
+    h, w = h + 2 * border, w + 2 * border
+    sides = [(border, border + n % 2) for n in (h, w)]
+    x = jnp.pad(x, [(0, 0)] * len(batch) + sides + [(0, 0)])
+    h, w = (h + 1) // 2, (w + 1) // 2
+    squares = x.reshape(*batch, h, 2, w, 2, c).swapaxes(-4, -3).reshape(*batch, h, w, 4 * c)
+    kernel = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
+    kernel = kernel.reshape(2, 2, 2, 2, c, -1).transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 4 * c, -1)
+    return convolve(squares, kernel, 0)
+
+
+class _Upsample(nn.Module):
+    """[..., h, w, c] to [..., 2 h, 2 w, features]."""
+
+    kind: str
+    mode: str
+    features: int
+
+    @nn.compact
+    def __call__(self, x):
+        c, features = x.shape[-1], self.features
+        if self.kind == "subpixel":
+            kernel = _kernel(self, 3, c, 4 * features)
+            return _spread(convolve(pad(x, self.mode), kernel, 0))
+        kernel = _kernel(self, 4 if self.kind == "transposed4" else 3, c, features)
+        if self.kind == "bilinear":
+            *batch, h, w, _ = x.shape
+            x = jax.image.resize(x, (*batch, 2 * h, 2 * w, c), "linear")
+            return convolve(pad(x, self.mode), kernel, 0)
+        y = convolve(pad(x, self.mode), _phases(self.kind, kernel), 0)
+        *batch, h, w, _ = y.shape
+        y = y.reshape(*batch, h, w, 2, 2, features)
+        rows = [[y[..., i : i + h - 1, j : j + w - 1, i, j, :] for j in (0, 1)] for i in (0, 1)]
+        y = jnp.stack([jnp.stack(row, -2) for row in rows], -3)
+        return _spread(y.reshape(*batch, h - 1, w - 1, 4 * features))
+
+
+def _phases(kind, kernel):
+    """The 2 x 2 kernel [2, 2, c, 4 k] that gives the four positions of a result which share their inputs."""
+    meets = np.zeros((2, 2, kernel.shape[0]), np.float32)  # even or odd, before or after, row of the kernel
+    for phase, sides in enumerate(_MEETINGS[kind]):
+        for side, rows in enumerate(sides):
+            meets[phase, side, list(rows)] = 1
+    phases = jnp.einsum("pas,qbt,stck->abcpqk", meets, meets, kernel, precision=lax.Precision.HIGHEST)
+    return phases.reshape(2, 2, kernel.shape[2], -1)
+
+
+def _spread(x):
+    """[..., h, w, 4 c], the channels of a square of four positions, to [..., 2 h, 2 w, c]."""
+    *batch, h, w, c = x.shape
+    return x.reshape(*batch, h, w, 2, 2, c // 4).swapaxes(-4, -3).reshape(*batch, 2 * h, 2 * w, c // 4)
+
+
+class _Norm(nn.Module):
+    """Normalised features, scaled and shifted by the styles and by the strengths."""
+
+    kind: str
+    styles: int
+    training: bool
+
+    @nn.compact
+    def __call__(self, x, styles, hidden):
+        c = x.shape[-1]
+        mean, variance = self._statistics(x)
+        scale = styles @ self.param("scale", nn.initializers.ones_init(), (self.styles, c))
+        shift = styles @ self.param("shift", nn.initializers.zeros_init(), (self.styles, c))
+        if hidden is not None:
+            zeros = nn.initializers.zeros_init()
+            factor, offset = jnp.split(nn.Dense(2 * c, kernel_init=zeros, name="strength")(hidden), 2, -1)
+            scale, shift = scale * (1 + 0.1 * factor), shift + 0.1 * offset
+        scale, shift = scale[..., None, None, :], shift[..., None, None, :]
+        return (x - mean) * (lax.rsqrt(variance + EPSILON) * scale) + shift
+
+    def _statistics(self, x):
+        if self.kind == "instance":
+            mean = jnp.mean(x, (-3, -2), keepdims=True)
+            return mean, jnp.mean(jnp.square(x - mean), (-3, -2), keepdims=True)
+        c = x.shape[-1]
+        mean = self.variable("statistics", "mean", jnp.zeros, (c,))
+        variance = self.variable("statistics", "variance", jnp.ones, (c,))
+        if not self.training:
+            return mean.value, variance.value
+        axes = tuple(range(x.ndim - 1))
+        of_batch = jnp.mean(x, axes), jnp.var(x, axes)
+        if self.is_mutable_collection("statistics"):
+            mean.value, variance.value = of_batch
+        return of_batch
+
+
+_TO_255 = Preprocessing("rgb", 255.0, (0.0, 0.0, 0.0))
+
+PRESETS = {
+    # Johnson et al. 2016, supplement, table 1: batch norm, fractionally strided convolutions, "a scaled tanh
+    # to ensure that the output has pixels in the range [0, 255]".
+    "johnson2016": Transformer(
+        norm="batch",
+        padding="start",
+        upsampling="transposed3",
+        output="tanh",
+        preprocessing=dataclasses.replace(_TO_255, mean=(127.5,) * 3),
+        amplitude=127.5,
+    ),
+    # github.com/jcjohnson/fast-neural-style, train.lua: instance norm, tanh_constant 150, padding_type
+    # reflect-start, colours as for the Caffe networks.
+    "fast_neural_style": Transformer(padding="start", upsampling="transposed3", output="tanh"),
+    # github.com/pytorch/examples, fast_neural_style/neural_style/transformer_net.py: colours in [0, 255],
+    # reflection everywhere, nearest-neighbour interpolation, a linear end.
+    "pytorch_examples": Transformer(preprocessing=_TO_255),
+}
