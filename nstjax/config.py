@@ -108,6 +108,54 @@ def default_transfer_config():
     return config
 
 
+def default_training_config():
+    """An unlocked ConfigDict with every key of a network that is trained to stylize.
+
+    The terms, and the keys that say how they are read, are those of `default_config`. Others whose meaning is
+    not in their name:
+      content: the picture that the network paints at the end, at the size `size`.
+      style: the styles of the network, separated by commas; each has a scale and a shift of its own.
+      style_weights: the blend in which the content is painted; empty: the first style.
+      data: folders of photographs, and the folders in them, separated by commas; "" for the examples, with
+        procedural textures among them.
+      held_out: names of pictures of `data`, without suffixes, that validation uses and training does not.
+      network: a preset of `nstjax.networks.transformer`, and in `network_args` what differs from it.
+      strengths: {term: (least, largest)}, factors of the weights of terms that the network takes as inputs;
+        in training they are drawn, uniformly in their logarithm, for each picture.
+      crop: side in pixels of the squares that the network learns from.
+      batch: squares a step.
+      accumulate: steps whose gradients are averaged before the parameters change.
+      augmentation: "crop" (and flip) or "jitter" (`nstjax.feedforward.data`).
+      ema: decay of the average of the parameters that is the result; 0 for the last parameters.
+      validate_every: steps between looks at the pictures held out.
+      dtype: of the network's file.
+    """
+    config = _of_pictures("train")
+    image = default_config()
+    for key in (
+        *("weights", "preprocessing", "beyond_weights", "normalise", "pooling", "padding"),
+        *("terms", "calibrate", "optimizer", "optimizer_args", "schedule", "schedule_args"),
+    ):
+        config[key] = image[key]
+    config.data = ""
+    config.held_out = ()
+    config.network = "pytorch_examples"
+    config.network_args = ml_collections.ConfigDict()
+    config.strengths = ml_collections.ConfigDict()
+    config.crop = 256
+    config.batch = 4
+    config.steps = 40000
+    config.accumulate = 1
+    config.augmentation = "crop"
+    config.learning_rate = 1e-3
+    config.ema = 0.0
+    config.log_every = 50
+    config.checkpoint_every = 250
+    config.validate_every = 1000
+    config.dtype = "float32"
+    return config
+
+
 def _of_pictures(method):
     """The keys that every method has."""
     config = ml_collections.ConfigDict({"method": method})
@@ -219,4 +267,16 @@ def smoke(config):
     config.stages = ()
     config.steps_per_call = config.log_every = 2
     config.preview_every = config.checkpoint_every = 4
+    return config
+
+
+def smoke_training(config):
+    """Cuts the config of a network down to seconds on two CPU cores, as `smoke` does that of a picture."""
+    config = config if config.calibrate else calibrated(config)
+    config.size, config.crop, config.batch = 64, 32, 2
+    config.steps, config.accumulate = min(config.steps, 6), 1
+    config.network_args = {"widths": (4, 6, 8), "blocks": 1}
+    config.weights, config.preprocessing = "mini", ""
+    config.normalise = False
+    config.log_every, config.checkpoint_every, config.validate_every = 2, 4, 3
     return config

@@ -51,8 +51,11 @@ _BEGUN_CHECKPOINT = ".orbax-checkpoint-tmp"
 # What the system says of files that are not there, beside which all else is a refusal to read.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 # What a run leaves before its first checkpoint, or where it failed; and at its end.
-_BEGUN = ("config.json", "provenance.json", "metrics.jsonl", "preview.png", "last_good.png", "checkpoints")
-_OUTPUTS = (*_BEGUN, "weights.json", "cost.json", "image.png", "report.html")
+_BEGUN = (
+    *("config.json", "provenance.json", "metrics.jsonl", "preview.png", "last_good.png", "validation"),
+    "checkpoints",
+)
+_OUTPUTS = (*_BEGUN, "weights.json", "cost.json", "network.safetensors", "image.png", "report.html")
 
 
 class RunFolder:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -202,21 +203,32 @@ def _apply_profile(image, profile, notes):
     return plain
 
 
-def picture_files(folder: str | Path) -> list[Path]:
-    """Paths of the pictures in a folder, sorted by name; hidden files are skipped.
+def picture_files(folder: str | Path, *, deep: bool = False) -> list[Path]:
+    """Paths of the pictures in a folder, sorted; hidden files are skipped.
 
     A picture is what has one of `decode.suffixes`, or that of HEIC: one that cannot be read is refused where
     it is read, and not left out.
 
+    Args:
+      folder: path of the folder.
+      deep: whether to look into the folders in it, but for hidden ones.
+
     Raises:
       UserError: for a folder that does not exist, or holds no picture.
     """
-    path = files.user_path(folder)
+    path, found = files.user_path(folder), []
+    known = {*decode.suffixes(), *decode.HEIC}
     with files.reading(path):
         if not path.is_dir():
             raise UserError(f"data {folder}: no such folder; expected one with pictures")
-        there = [each for each in path.iterdir() if not each.name.startswith(".")]
-    found = sorted(path for path in there if path.suffix.lower() in (*decode.suffixes(), *decode.HEIC))
+        for place, inner, names in os.walk(path, onerror=_raise):
+            inner[:] = [name for name in inner if not name.startswith(".")] if deep else []
+            shown = [name for name in names if not name.startswith(".")]
+            found += [Path(place, name) for name in shown if Path(name).suffix.lower() in known]
     if not found:
         raise UserError(f"data {folder}: no picture in it; expected {', '.join(decode.formats())}")
-    return found
+    return sorted(found)
+
+
+def _raise(error):
+    raise error

@@ -232,16 +232,16 @@ class _Norm(nn.Module):
         if self.kind == "instance":
             mean = jnp.mean(x, (-3, -2), keepdims=True)
             return mean, jnp.mean(jnp.square(x - mean), (-3, -2), keepdims=True)
-        c = x.shape[-1]
+        axes, c = tuple(range(x.ndim - 1)), x.shape[-1]
+        of_batch = jnp.mean(x, axes), jnp.var(x, axes)
+        kept = self.is_mutable_collection("statistics")
+        if self.training and not kept:
+            return of_batch
         mean = self.variable("statistics", "mean", jnp.zeros, (c,))
         variance = self.variable("statistics", "variance", jnp.ones, (c,))
-        if not self.training:
-            return mean.value, variance.value
-        axes = tuple(range(x.ndim - 1))
-        of_batch = jnp.mean(x, axes), jnp.var(x, axes)
-        if self.is_mutable_collection("statistics"):
+        if self.training:
             mean.value, variance.value = of_batch
-        return of_batch
+        return mean.value, variance.value
 
 
 _TO_255 = Preprocessing("rgb", 255.0, (0.0, 0.0, 0.0))

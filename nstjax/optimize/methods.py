@@ -99,7 +99,7 @@ class Method(abc.ABC):
 
     def init(self, image):
         """The optimiser's state before the first step from an image [H, W, 3]."""
-        return self._transformation(1.0).init(image)
+        return self.transformation(1.0).init(image)
 
     def update(self, objective, image, optimizer, problem, value, gradient, learning_rate):
         """(image, optimiser's state) after a step; arguments as of `evaluate`, and its results."""
@@ -107,7 +107,7 @@ class Method(abc.ABC):
         def total(image):
             return objective(project(image) if self.project else image, problem)[0]
 
-        updates, optimizer = self._transformation(learning_rate).update(
+        updates, optimizer = self.transformation(learning_rate).update(
             gradient, optimizer, image, value=value, grad=gradient, value_fn=total
         )
         image = optax.apply_updates(image, updates)
@@ -150,8 +150,8 @@ class Method(abc.ABC):
     def _factory(self):
         """The factory of the gradient transformation."""
 
-    def _transformation(self, learning_rate):
-        """The gradient transformation of optax; the learning rate may be traced."""
+    def transformation(self, learning_rate):
+        """The gradient transformation of optax, scheduled; the learning rate may be traced."""
         rate = learning_rate
         if self.schedule != "constant_schedule":
             schedule = getattr(optax, self.schedule)(**dict(self.schedule_args))

@@ -5,17 +5,17 @@ from pathlib import Path
 from nstjax import files, images, validate
 from nstjax.errors import NotFiniteError, UserError, check_choice, notify
 from nstjax.folders import RunFolder
-from nstjax.runs import image, transfer
+from nstjax.runs import image, training, transfer
 from nstjax.runs.base import Run
 
-LOADERS = {"optimize": image.load, "transfer": transfer.load}
+LOADERS = {"optimize": image.load, "transfer": transfer.load, "train": training.load}
 
 
 def load(config, cache=None) -> Run:
     """The `Run` of a config, read and checked.
 
     Args:
-      config: a ConfigDict, or a dict such as config.json holds; its `method` is "optimize" or "transfer".
+      config: a ConfigDict, or a dict such as config.json holds; its `method` is one of `LOADERS`.
       cache: a `Cache` of runs that may share pictures and networks.
 
     Raises:
@@ -72,4 +72,4 @@ def outcome_files(outcome, label) -> dict[str, dict | bytes]:
     if outcome.reason:
         return {"last_good.png": picture, "failed.json": {"reason": outcome.reason}}
     weights = {"weights.json": outcome.weights} if outcome.weights else {}
-    return {**weights, "cost.json": outcome.cost, "image.png": picture}
+    return {**weights, **outcome.files, "cost.json": outcome.cost, "image.png": picture}

@@ -2,7 +2,9 @@
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +26,7 @@ class Outcome(NamedTuple):
         picture also {"steps", "evaluations", "bytes" of memory that the compiled program takes at its peak}.
         Seconds and bytes are a run's share of its batch.
       notes: lines on the result, for people.
+      files: {name: content} of further files that the run leaves.
     """
 
     image: np.ndarray
@@ -31,6 +34,7 @@ class Outcome(NamedTuple):
     weights: dict[str, float]
     cost: dict[str, Any]
     notes: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Subject(NamedTuple):

@@ -119,13 +119,13 @@ def load(config, cache=None) -> ImageRun:
     initial = _read_initial(config, content, styles, cache)
     masked = regions.check_wanted(config, [term for spec in specs for term in spec.terms])
     labels = regions.read(config, content, styles, cache) if masked else None
-    network = _read_network(config, cache)
+    network = read_network(config, cache)
     if config.beyond_weights == "drop":
         reachable = vgg.reachable_taps(network.params)
         specs = tuple(stage.within(spec, reachable) for spec in specs)
     run = ImageRun(plain, network, content, styles, labels, initial, specs)
     for spec in specs:
-        _check_terms(run, spec)
+        check_taps(run, spec.terms)
         _check_memory(run, spec)
         _check_built(run, spec)
     return run
@@ -163,7 +163,7 @@ def _read_initial(config, content, styles, cache):
         raise UserError(f"init: {error}{hint}" if "did you mean" in hint else f"init: {error}") from None
 
 
-def _read_network(config, cache):
+def read_network(config, cache):
     """The `Weights` of a config, normalised where it says so, each once."""
     seed = config.seed if config.weights in RANDOM else 0
 
@@ -178,10 +178,10 @@ def _read_network(config, cache):
     return cache((*key, config.normalise, config.pooling, config.padding), make)
 
 
-def _check_terms(run, spec):
+def check_taps(run, terms):
     """Raises UserError for a term whose taps the network, or whose references the config, does not have."""
     reachable = vgg.reachable_taps(run.network.params)
-    for term in spec.terms:
+    for term in terms:
         try:
             vgg.check_taps(single_taps(term.taps), reachable, f"the weights {run.network.label}")
         except ValueError as error:

@@ -13,6 +13,7 @@ from nstjax import files, images
 from nstjax.runs import page
 
 _HEAD = ("step", "stage", "seconds", "evaluations")
+_TOTALS = ("total", "loss")  # of a picture, of a network
 _COLOURS = ("#2563a8", "#c2571a", "#3d8b4f", "#8f4aa3", "#b03a48", "#5d6b78", "#a08417", "#2a8a8a")
 # Values this far below the largest are rounding: a content loss that starts from its own content.
 _ROUNDING = 1e-7
@@ -22,9 +23,9 @@ def write(run: Any, folder: str | Path) -> None:
     """Writes `report.html` of a finished run, atomically.
 
     Args:
-      run: an `ImageRun`, for its pictures.
-      folder: path of the run folder; `config.json`, `provenance.json`, `metrics.jsonl`, `weights.json`
-        and `image.png` are read.
+      run: an `ImageRun` or a `TrainingRun`, for its pictures.
+      folder: path of the run folder; `config.json`, `provenance.json`, `metrics.jsonl`, `weights.json`,
+        `image.png` and the last sheet of `validation/` are read.
     """
     folder = Path(folder)
     config = files.read_json(folder / "config.json")
@@ -55,7 +56,7 @@ class _Figure(NamedTuple):
 def _facts(config, provenance, last):
     return (
         f"{last['step']} steps of {config['optimizer']}",
-        f"{last['evaluations']} evaluations",
+        *([f"{last['evaluations']} evaluations"] if "evaluations" in last else []),
         f"{last['seconds']:.0f} s on {provenance['device']}",
         f"weights: {provenance['inputs']['weights']['label']}",
         f"seed {config['seed']}",
@@ -70,16 +71,21 @@ def _figures(run, result):
     largest = max(width, height)
     figures = [_Figure(r, p.name, page.data_url(Image.fromarray(p.pixels), largest)) for r, p in sources]
     url = page.encoded_url(result.read_bytes(), "image/png")
-    return [*figures, _Figure("result", f"{width} × {height} pixels", url)]
+    figures.append(_Figure("result", f"{width} × {height} pixels", url))
+    for path in sorted(result.parent.glob("validation/*.jpg"))[-1:]:
+        text = f"after {int(path.stem)} steps"
+        figures.append(_Figure("validation", text, page.encoded_url(path.read_bytes(), "image/jpeg")))
+    return figures
 
 
 def _losses(rows, weights):
     """(term/tap, first and last raw value, their ratio, share of the total), texts, of every term and tap."""
     first, last = rows[0], rows[-1]
+    total = next(last[name] for name in _TOTALS if name in last)
     for name in _terms(last):
         start, end = first.get(name), last[name]
         ratio = f"{end / start:.3g}" if start and start > _ROUNDING * end else "–"
-        share = f"{weights[name] * end / last['total']:.1%}" if name in weights and last["total"] else "–"
+        share = f"{weights[name] * end / total:.1%}" if name in weights and total else "–"
         yield name, "–" if start is None else f"{start:.4g}", f"{end:.4g}", ratio, share
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import optax.contrib
+from jax.tree_util import Partial
 
 from nstjax.errors import NotFiniteError
 from nstjax.folders import RunFolder
@@ -27,10 +28,29 @@ class TrainState(NamedTuple):
     Attributes:
       params: of the network.
       optimizer: the optimiser's state.
+      average: the exponential moving average of `params`, or None.
     """
 
     params: Any
     optimizer: Any
+    average: Any = None
+
+    @property
+    def result(self) -> Any:
+        """The average of the params where there is one, else the params."""
+        return self.params if self.average is None else self.average
+
+
+class Watch(NamedTuple):
+    """What is looked at in the course of training.
+
+    Attributes:
+      every: steps between two looks; the last step is looked at as well.
+      look: `look(step, params) -> {name: number}`, for a line of the metrics.
+    """
+
+    every: int
+    look: Callable[[int, Any], dict[str, float]]
 
 
 def adam(learning_rate: float, steps: int) -> optax.GradientTransformation:
@@ -75,28 +95,35 @@ def train(
     steps: int,
     log_every: int,
     checkpoint_every: int,
-) -> Any:
+    average: float = 0.0,
+    watch: Watch | None = None,
+) -> TrainState:
     """Trains `params` from the last checkpoint of a run folder, or from the start.
 
     Args:
       folder: for `metrics.jsonl` and checkpoints.
-      loss: `loss(params, batch) -> (scalar, {name: scalar})`.
+      loss: `loss(params, batch) -> (scalar, {name: scalar})`. The arrays of a `jax.tree_util.Partial` are
+        arguments of the compiled step; those that a function closes over are compiled into it.
       params: a pytree of arrays.
       optimizer: such as `adam` and `muon` make.
-      batches: a `grain.MapDataset` of arrays; batch i serves step i.
+      batches: a `grain.MapDataset` of pytrees of arrays; batch i serves step i.
       steps: in all.
       log_every: steps between lines of metrics, each a mean over the steps since the last one.
       checkpoint_every: steps between checkpoints.
+      average: the decay of an average of the params; 0 for none.
+      watch: a `Watch`, or None.
 
     Returns:
-      The trained params.
+      The `TrainState` after the last step.
 
     Raises:
       NotFiniteError: if the loss is not finite; the last checkpoint is finite.
       UserError: if grain is not installed.
     """
     grain = data.import_grain()
-    state = TrainState(params, optimizer.init(params))
+    loss = loss if isinstance(loss, Partial) else Partial(loss)
+    state = TrainState(params, optimizer.init(params), params if average else None)
+    state = jax.tree.map(jnp.array, state)  # Steps donate their arrays, so that no two may be one.
     number, saved = folder.resume()
     saved = saved or {"step": 0, "seconds": 0.0, "metrics_bytes": 0}
     state = state if number is None else folder.restore(number, state)
@@ -107,10 +134,11 @@ def train(
     stream = itertools.islice(batches[first:].to_iter_dataset(options), steps - first)
     bar = progress_bar(stream, total=steps, initial=first, unit="step")
     for step, batch in enumerate(bar, first + 1):
-        state, row = _step(loss, optimizer, state, jnp.asarray(batch))
+        state, row = _step(optimizer, loss, average, state, jax.tree.map(jnp.asarray, batch))
         rows.append(row)
         last = step == steps
-        if step % log_every == 0 or last or step % checkpoint_every == 0:
+        looked = watch is not None and (last or step % watch.every == 0)
+        if step % log_every == 0 or last or looked or step % checkpoint_every == 0:
             means = jax.tree.map(lambda *values: float(np.mean(values)), *rows)
             if not np.isfinite(means["loss"]):
                 raise NotFiniteError(
@@ -118,16 +146,20 @@ def train(
                     f"the last checkpoint in {folder.path} is finite: try a smaller learning rate"
                 )
             spent = seconds + time.perf_counter() - start
-            folder.log([{"step": step, "seconds": round(spent, 3), **means}])
+            found = watch.look(step, state.result) if looked else {}
+            folder.log([{"step": step, "seconds": round(spent, 3), **means, **found}])
             bar.set_postfix_str(f"loss {means['loss']:.4g}", refresh=False)
             rows = []
         if step % checkpoint_every == 0 or last:
             folder.save(step, state, {"step": step, "seconds": spent})
-    return state.params
+    return state
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _step(loss: Callable, optimizer, state, batch):
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=3)
+def _step(optimizer, loss: Callable, average, state, batch):
     (value, report), gradient = jax.value_and_grad(loss, has_aux=True)(state.params, batch)
     updates, moments = optimizer.update(gradient, state.optimizer, state.params)
-    return TrainState(optax.apply_updates(state.params, updates), moments), {"loss": value, **report}
+    params = optax.apply_updates(state.params, updates)
+    slow = state.average
+    slow = slow if slow is None else optax.incremental_update(params, slow, 1 - average)
+    return TrainState(params, moments, slow), {"loss": value, **report}

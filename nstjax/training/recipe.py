@@ -239,7 +239,7 @@ def train_part(recipe: Recipe, name: str, loss: Callable, params: Any, batches: 
             steps=part.steps,
             log_every=config.log_every,
             checkpoint_every=config.checkpoint_every,
-        )
+        ).params
 
 
 def batches(recipe: Recipe, name: str) -> Any:

@@ -38,7 +38,7 @@ def fit(path, data=None, steps=20, learning_rate=0.1):
             checkpoint_every=5,
         )
     rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return trained["w"], rows
+    return trained.params["w"], rows
 
 
 def without_clock(rows):

@@ -1,0 +1,1 @@
+"""Networks that stylize a picture in one pass."""

@@ -1,0 +1,79 @@
+"""Batches that a network learns from: crops, each with a style and strengths to be taken."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from nstjax.feedforward.loss import Batch
+from nstjax.images import textures
+from nstjax.training import data
+
+AUGMENTATIONS = ("crop", "jitter")
+LARGEST = 1.5  # of a picture's shorter side, in crops
+
+
+def make_batches(
+    pictures: Sequence[np.ndarray],
+    *,
+    crop: int,
+    batch: int,
+    seed: int,
+    augmentation: str = "crop",
+    texture_share: float = 0.0,
+    styles: int = 1,
+    ranges: Sequence[tuple[float, float]] = (),
+) -> Any:
+    """An endless `grain.MapDataset` of `Batch`es; batch i depends on the seed and i alone.
+
+    Args:
+      pictures: a sequence of [H, W, 3] uint8 sRGB.
+      crop: side of a crop in pixels.
+      batch: crops in a batch.
+      seed: of all random choices.
+      augmentation: "crop" (a square of a picture whose shorter side is 1 to 1.5 crops, half of them mirrored)
+        or "jitter" (`nstjax.training.data.random_crop`: scale, orientation, colour and noise vary).
+      texture_share: share of the crops, in [0, 1), to replace by procedural textures.
+      styles: how many styles to draw from, all alike.
+      ranges: (least, largest) of each strength, drawn uniformly in its logarithm.
+
+    Raises:
+      UserError: if grain is not installed.
+    """
+    grain = data.import_grain()
+    cut = {"crop": crop_and_flip, "jitter": data.random_crop}[augmentation]
+    crops = grain.MapDataset.source(pictures).seed(seed).shuffle().repeat()
+    crops = crops.random_map(functools.partial(cut, size=crop))
+    if texture_share:
+        drawn = grain.MapDataset.range(1).seed(seed + 1).repeat()
+        drawn = drawn.random_map(lambda _, rng: textures.draw(rng, crop))
+        crops = grain.MapDataset.mix([crops, drawn], [1 - texture_share, texture_share])
+    bounds = np.log2(np.reshape(ranges, (-1, 2)))
+
+    def complete(image, rng):
+        strengths = rng.uniform(bounds[:, 0], bounds[:, 1]).astype(np.float32)
+        return Batch(image, np.int32(rng.integers(styles)), strengths, np.uint32(rng.integers(2**32)))
+
+    return crops.seed(seed + 2).random_map(complete).batch(batch)
+
+
+def crop_and_flip(picture: np.ndarray, rng: np.random.Generator, *, size: int) -> np.ndarray:
+    """A random square of a picture whose shorter side is 1 to 1.5 times as long, mirrored half of the time.
+
+    Args:
+      picture: [H, W, 3] uint8 sRGB; its shorter side is at least `size`, unless it is enlarged.
+      rng: draws the square.
+      size: side of the result in pixels.
+
+    Returns:
+      [size, size, 3] float32 sRGB in [0, 1].
+    """
+    shorter = min(picture.shape[:2])
+    side = shorter / rng.uniform(1, min(LARGEST, max(shorter / size, 1)))
+    top, left = (rng.uniform(0, n - side) for n in picture.shape[:2])
+    box = (left, top, left + side, top + side)
+    image = Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS, box)
+    pixels = np.asarray(image, np.float32) / 255
+    return np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels)

@@ -1,0 +1,177 @@
+"""A network trained to stylize: its loss, its training in a run folder, what it is seen to do on the way."""
+
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+from PIL import Image
+
+from nstjax import files, images
+from nstjax.errors import NotFiniteError, UserError
+from nstjax.feedforward import data
+from nstjax.feedforward.apply import stylize
+from nstjax.feedforward.loss import Batch, Perceptual, make_constants
+from nstjax.images import sheet
+from nstjax.networks import stylizers
+from nstjax.networks.stylizers import Stylizer
+from nstjax.networks.transformer import Condition
+from nstjax.optimize import Objective, calibrate, term_weights
+from nstjax.runs.base import Outcome
+from nstjax.training import loop
+from nstjax.training.pictures import Pictures
+
+_TEXTURES = 0.2  # share of procedural textures where there are no pictures but the examples
+_SHOWN = (4, 6)  # pictures and styles of a validation sheet, at most
+_STATISTICS = 16  # batches that the statistics of batch norm are means over
+_CALIBRATION_NOISE = 0.1
+
+
+def _constants(run, perceptual):
+    """The `Constants` of a run, with its weights calibrated where it says so."""
+    config, encoder, shape = run.settings, run.encoder, run.style_shape
+    styles = [jnp.asarray(images.resize_to_cover(p.pixels, *shape(p))) for p in run.styles]
+    per_tap = {
+        name: tuple(term.weight * w for w in term.tap_weights) or term.weight
+        for name, term in config.terms.items()
+    }
+    weights = term_weights(run.terms, per_tap)
+    constants = make_constants(encoder, run.terms, styles, [weights] * len(styles))
+    if not config.calibrate:
+        return constants
+    content = jnp.asarray(images.resize_to_cover(run.content.pixels, config.crop, config.crop))
+    noisy = content + _CALIBRATION_NOISE * jax.random.normal(jax.random.key(0), content.shape)
+    profile = {name: term.tap_weights or 1.0 for name, term in config.terms.items()}
+    profile, none = term_weights(run.terms, profile), jnp.zeros(len(config.strengths))
+    calibrated = []
+    for i in range(len(styles)):
+        problem = perceptual.problem(constants, Batch(content, jnp.int32(i), none, jnp.uint32(0)))
+        try:
+            calibrated.append(
+                calibrate(perceptual.objective, noisy, problem, profile, config.calibrate).weights
+            )
+        except ValueError as error:
+            raise UserError(f"calibrate: {error}") from None
+    return constants._replace(weights=jax.tree.map(lambda *each: jnp.stack(each), *calibrated))
+
+
+def train(run, folder):
+    """Trains the network of a `TrainingRun`, or goes on with it.
+
+    Args:
+      run: a `TrainingRun`.
+      folder: a `RunFolder` that is not finished.
+
+    Returns:
+      An `Outcome`, the content as the network paints it.
+    """
+    config, network = run.settings, run.transformer
+    perceptual = Perceptual(network, Objective(run.encoder.apply, run.terms), tuple(config.strengths))
+    constants = _constants(run, perceptual)
+    source = Pictures(run.paths, least=config.crop, side=round(data.LARGEST * config.crop))
+    batches = data.make_batches(
+        source,
+        crop=config.crop,
+        batch=config.batch,
+        seed=config.seed,
+        augmentation=config.augmentation,
+        texture_share=0.0 if config.data else _TEXTURES,
+        styles=len(run.styles),
+        ranges=tuple(config.strengths.values()),
+    )
+    condition = Condition(jnp.zeros(network.styles), jnp.zeros(network.strengths))
+    params = network.init(jax.random.key(config.seed), jnp.zeros((8, 8, 3)), condition)["params"]
+    look = functools.partial(_look, run, folder, perceptual, constants, batches)
+    try:
+        state = loop.train(
+            folder,
+            Partial(perceptual, constants),
+            params,
+            run.optimizer,
+            batches,
+            steps=config.steps,
+            log_every=config.log_every,
+            checkpoint_every=config.checkpoint_every,
+            average=config.ema,
+            watch=loop.Watch(config.validate_every, look),
+        )
+    except NotFiniteError as error:
+        start = images.resize(run.content.pixels, *run.canvas(config.size))
+        return Outcome(start, str(error), {}, {})
+    trained = _stylizer(run, state.result, batches)
+    painted = np.asarray(_painted(run, trained))
+    rows = files.read_json_lines(folder.path / "metrics.jsonl")
+    cost = {"seconds": rows[-1]["seconds"], "together": 1, "steps": config.steps}
+    weights = {
+        f"{name}/{tap}": float(weight[0])
+        for name, taps in constants.weights.items()
+        for tap, weight in taps.items()
+    }
+    notes = [f"{len(source.left_out)} of {len(source)} pictures were left out"] if source.left_out else []
+    written = {"network.safetensors": stylizers.encode(trained, config.dtype)}
+    return Outcome(painted, None, weights, cost, tuple(notes), written)
+
+
+def _stylizer(run, params, batches):
+    """The `Stylizer` of trained params."""
+    config, network, variables = run.settings, run.transformer, {"params": params}
+    if network.norm == "batch":
+        variables["statistics"] = _statistics(network, params, batches)
+    names = tuple(Path(p.name.removeprefix("example:")).stem for p in run.styles)
+    about = {
+        "trained through": run.network.label,
+        "terms": ", ".join(config.terms),
+        "steps": str(config.steps),
+    }
+    strengths = {name: tuple(map(float, bounds)) for name, bounds in config.strengths.items()}
+    return Stylizer(network, variables, names, strengths, f"{run.label}; a trained network", about=about)
+
+
+def _statistics(network, params, batches):
+    """Means over batches of what batch norm measures in one."""
+
+    @jax.jit
+    def measured(params, batch):
+        chosen = jax.nn.one_hot(batch.styles, network.styles)
+        condition = Condition(chosen, jnp.zeros_like(batch.strengths))
+        options = {"training": True, "mutable": ["statistics"]}
+        return network.apply({"params": params}, batch.images, condition, **options)[1]["statistics"]
+
+    found = [measured(params, jax.tree.map(jnp.asarray, batches[i])) for i in range(_STATISTICS)]
+    return jax.tree.map(lambda *each: jnp.mean(jnp.stack(each), 0), *found)
+
+
+def _painted(run, trained):
+    """The content [H, W, 3] in the blend of styles that the config asks for."""
+    config = run.settings
+    weights = tuple(config.style_weights) or (1.0, *(0.0,) * (len(run.styles) - 1))
+    shares = jnp.asarray(weights, jnp.float32) / sum(weights)
+    content = images.resize(run.content.pixels, *run.canvas(config.size))
+    return stylize(trained, content, Condition(shares, jnp.zeros(len(config.strengths))))
+
+
+def _look(run, folder, perceptual, constants, batches, step, params):
+    """Measures a network on the pictures held out, and writes a sheet of them."""
+    config, count = run.settings, len(run.styles)
+    read = [images.load_picture(path) for path in run.held_out] or [run.content]
+    squares = np.stack([images.resize_to_cover(p.pixels, config.crop, config.crop) for p in read])
+    styles, none = np.arange(len(read)) % count, np.zeros((len(read), len(config.strengths)), np.float32)
+    batch = Batch(squares, styles.astype(np.int32), none, np.arange(len(read), dtype=np.uint32))
+    value, found = _measure(perceptual, constants, params, batch)
+    trained = _stylizer(run, params, batches)
+    named = []
+    for square in squares[: _SHOWN[0]]:
+        named.append(("", square))
+        for name in trained.styles[: _SHOWN[1]]:
+            named.append((name, np.asarray(stylize(trained, square, trained.condition(name)))))
+    shown = [(name, Image.fromarray(images.to_uint8(pixels))) for name, pixels in named]
+    made = sheet.flow(shown, 1 + min(count, _SHOWN[1]))
+    files.make_folder(folder.path / "validation")
+    path = folder.path / "validation" / f"{step:07d}.jpg"
+    files.write_atomic(path, sheet.encode(made, "JPEG", quality=88))
+    return {"validation/loss": float(value), **{f"validation/{k}": float(v) for k, v in found.items()}}
+
+
+_measure = jax.jit(lambda perceptual, *rest: perceptual(*rest), static_argnums=0)

@@ -1,0 +1,132 @@
+"""A network trained from a config: what the run leaves, going on after a stop, values that are refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs import johnson2016
+from nstjax import images, runs
+from nstjax.errors import NotFiniteError, UserError
+from nstjax.feedforward.apply import stylize
+from nstjax.networks import stylizers
+from nstjax.training import loop
+
+
+def config(**values):
+    made = johnson2016.get_config("smoke")
+    with made.unlocked():
+        made.weights = "random-tiny"
+        made.style = "example:mosaic,example:woodblock"
+        made.update(values)
+    return made
+
+
+def rows(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training") / "run"
+    made = config(strengths={"style": (0.1, 10.0)})
+    return folder, runs.run(made, folder)
+
+
+def test_a_run_leaves_the_network_its_picture_its_curve_and_what_was_seen(finished):
+    folder, outputs = finished
+    assert set(outputs) == {"picture", "network", "report"} and all(
+        path.exists() for path in outputs.values()
+    )
+    assert [row["step"] for row in rows(folder)] == [2, 3, 4, 6]
+    assert [row["step"] for row in rows(folder) if "validation/loss" in row] == [3, 6]
+    assert sorted(path.name for path in (folder / "validation").iterdir()) == ["0000003.jpg", "0000006.jpg"]
+    page = outputs["report"].read_text()
+    assert "validation: after 6 steps" in page and "6 steps of adam" in page
+    trained = stylizers.read(outputs["network"])
+    assert trained.styles == ("mosaic", "woodblock") and trained.strengths == {"style": (0.1, 10.0)}
+    content = images.resize(images.load_picture("example:coffee").pixels, *images.fit_size(400, 600, 64))
+    painted = images.to_uint8(stylize(trained, content, trained.condition("mosaic")))
+    np.testing.assert_array_equal(painted, images.load_picture(str(outputs["picture"])).pixels)
+
+
+def test_a_training_that_is_stopped_ends_with_the_same_bytes(finished, tmp_path, monkeypatch):
+    folder, outputs = finished
+    step, count = loop._step, 0
+
+    def stops(*arguments):
+        nonlocal count
+        count += 1
+        if count == 6:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(loop, "_step", stops)
+    made = config(strengths={"style": (0.1, 10.0)})
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(made, tmp_path / "run")
+    monkeypatch.undo()
+    again = runs.run(made, tmp_path / "run")
+    for name in ("picture", "network"):
+        assert again[name].read_bytes() == outputs[name].read_bytes()
+    assert rows(tmp_path / "run") == rows(folder)
+
+
+def test_batch_norm_accumulation_and_averages_train_as_well(tmp_path):
+    made = config(network="johnson2016", ema=0.9, accumulate=2, calibrate="terms", optimizer="adamw")
+    outputs = runs.run(made, tmp_path / "run")
+    trained = stylizers.read(outputs["network"])
+    variances = [leaf["variance"] for leaf in trained.variables["statistics"].values()]
+    assert all(np.all(variance > 0) and not np.allclose(variance, 1) for variance in variances)
+
+
+def test_losses_with_samples_see_styles_of_one_shape(tmp_path):
+    made = config()
+    with made.unlocked():
+        made.terms.style.loss = "relaxed_emd"
+        del made.terms.style["convention"]
+    assert runs.run(made, tmp_path / "run")["network"].exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(tmp_path):
+    with pytest.raises(NotFiniteError, match="the loss was not finite between steps"):
+        runs.run(config(learning_rate=1e20, steps=20), tmp_path / "run")
+
+
+REFUSED = {
+    "network": ({"network": "jonson2016"}, "network 'jonson2016' is unknown; did you mean 'johnson2016'"),
+    "argument": ({"network_args": {"width": 3}}, "network_args.width is unknown; did you mean 'widths'"),
+    "widths": ({"network_args": {"widths": (4, 5)}}, "widths must be three numbers of channels"),
+    "upsampling": ({"network_args": {"upsampling": "neerest"}}, "did you mean 'nearest'"),
+    "crop": ({"crop": 66}, "crop must be a multiple of 4; got 66"),
+    "small": ({"crop": 16}, "crop must be at least 32; got 16"),
+    "strengths": (
+        {"strengths": {"stile": (1, 2)}},
+        "strengths: term 'stile' is unknown; did you mean 'style'",
+    ),
+    "range": ({"strengths": {"style": (2, 1)}}, r"must be \(least, largest\), above 0"),
+    "optimizer": ({"optimizer": "lbfgs"}, "optimizer lbfgs searches along lines"),
+    "held out": ({"held_out": ("x",)}, "no picture of data has the name 'x'"),
+    "data": ({"data": "nowhere"}, "data nowhere: no such folder"),
+    "masks": ({"content_mask": "x.png"}, "a network is trained without masks"),
+    "augmentation": ({"augmentation": "crops"}, "did you mean 'crop'"),
+    "style": ({"style": ""}, "style is empty"),
+    "taps": ({"terms": {"style": {"taps": ("relu9_1",)}}}, "tap 'relu9_1' does not exist"),
+    "batch": ({"batch": 0}, "batch must be at least 1; got 0"),
+}
+
+
+@pytest.mark.parametrize(("values", "line"), list(REFUSED.values()), ids=list(REFUSED))
+def test_what_cannot_be_is_one_line(values, line):
+    with pytest.raises(UserError, match=line):
+        runs.load(config(**values))
+
+
+def test_a_folder_of_pictures_smaller_than_the_crop_is_one_line(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "p.png").write_bytes(images.encode_png(np.zeros((20, 90, 3))))
+    with pytest.raises(
+        UserError, match=r"none of 1 pictures can be used; the first: .* 90 x 20 pixels are less"
+    ):
+        runs.run(config(data=str(tmp_path / "data")), tmp_path / "run")

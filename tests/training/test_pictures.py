@@ -1,0 +1,71 @@
+"""Folders as training data: found at any depth, read when needed, kept within bounds, bad ones left out."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nstjax.errors import UserError
+from nstjax.training.pictures import Pictures, find
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five pictures at two depths, one of which is text and one too small."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    for name, shape in {"p": (40, 60), "a/q": (80, 50), "a/b/r": (32, 32), "small": (10, 90)}.items():
+        pixels = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "a" / "corrupt.jpg").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("x")
+    Image.new("RGB", (40, 40)).save(tmp_path / ".hidden" / "h.png")
+    return tmp_path
+
+
+def names(paths):
+    return [path.rsplit("/", 1)[-1] for path in paths]
+
+
+def test_pictures_are_found_at_any_depth_and_held_out_by_name(folder):
+    paths, held_out = find(str(folder), ("q",))
+    assert names(paths) == ["r.png", "corrupt.jpg", "p.png", "small.png"] and names(held_out) == ["q.png"]
+    with pytest.raises(UserError, match="held_out: no picture of data has the name 'z'"):
+        find(str(folder), ("z",))
+    with pytest.raises(UserError, match="none is left to train on"):
+        find(str(folder / "a" / "b"), ("r",))
+
+
+def test_without_folders_there_are_the_examples():
+    paths, _ = find("")
+    assert "example:coffee" in paths
+
+
+def test_the_next_picture_takes_the_place_of_one_that_cannot_be_used(folder, capfd):
+    source = Pictures(find(str(folder))[0], least=32, side=1000)
+    assert len(source) == 5
+    shapes = [source[i].shape[:2] for i in range(5)]
+    assert shapes == [(32, 32), (80, 50), (80, 50), (40, 60), (32, 32)]
+    assert names(source.left_out) == ["corrupt.jpg", "small.png"]
+    said = capfd.readouterr().err
+    assert said.count("left out") == 2 and "90 x 10 pixels are less than a crop of 32" in said
+    source[1], source[4]
+    assert not capfd.readouterr().err
+
+
+def test_a_folder_without_a_picture_that_can_be_used_is_one_line(folder):
+    source = Pictures(find(str(folder))[0], least=100, side=1000)
+    with pytest.raises(
+        UserError, match=r"none of 5 pictures can be used; the first: picture .*q\.png: 50 x 80 pixels"
+    ):
+        source[2]
+
+
+def test_pictures_are_reduced_and_few_are_kept(folder):
+    paths = [path for path in find(str(folder))[0] if names([path])[0] in ("p.png", "q.png", "r.png")]
+    source = Pictures(paths, least=16, side=20, room=4000)
+    shapes = {names([path])[0]: source[i].shape for i, path in enumerate(paths)}
+    assert shapes == {"p.png": (20, 30, 3), "q.png": (32, 20, 3), "r.png": (20, 20, 3)}
+    assert source._bytes <= 4000 and len(source._kept) == 2
+    first = source[0]
+    assert source[0] is first
