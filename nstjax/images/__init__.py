@@ -2,10 +2,10 @@
 
 from nstjax.images._arrays import load, save
 from nstjax.images.decode import PHOTOGRAPHS, example_names, open_png
+from nstjax.images.encode import encode, encode_png, label_of
 from nstjax.images.picture import (
     Picture,
     calibration_images,
-    encode_png,
     fit_size,
     load_picture,
     picture_files,
@@ -21,9 +21,11 @@ __all__ = [
     "PHOTOGRAPHS",
     "Picture",
     "calibration_images",
+    "encode",
     "encode_png",
     "example_names",
     "fit_size",
+    "label_of",
     "load",
     "load_picture",
     "open_png",

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from nstjax import files
-from nstjax.images.picture import encode_png, fit_size, load_picture, resize
+from nstjax.images.encode import encode_png
+from nstjax.images.picture import fit_size, load_picture, resize
 
 
 def load(name: str | Path, size: int | None = None) -> np.ndarray:

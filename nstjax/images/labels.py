@@ -165,7 +165,7 @@ def _label_picture(source, numbered):
     of_small = (f"region {label!r} is only {_percent(share)} of it" for label, share in small.items())
     masks = {labels[i]: (numbers == i).astype(np.float32) for i in np.flatnonzero(shares)}
     notes = (*notes, f"regions: {said}", *of_small)
-    return LabelPicture(source.name, source.colours, source.sha256, notes, masks)
+    return LabelPicture(source.name, source.colours, source.sha256, notes, masks=masks)
 
 
 def _nearest(colours):

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops, ImageCms, ImageOps, PngImagePlugin
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from nstjax import files
 from nstjax.errors import UserError, notify
@@ -24,12 +24,14 @@ class Picture:
       pixels: [H, W, 3] uint8 sRGB, upright.
       sha256: of the file; equal for pictures of equal content.
       notes: conversions on the way, for people to read.
+      alpha: [H, W] uint8, 255 where opaque, of a picture with transparent parts; else None.
     """
 
     name: str
     pixels: np.ndarray
     sha256: str
     notes: tuple[str, ...] = ()
+    alpha: np.ndarray | None = None
 
 
 def load_picture(name: str | Path) -> Picture:
@@ -46,8 +48,10 @@ def load_picture(name: str | Path) -> Picture:
     """
     name = str(name)
     data, notes = decode.read(name), []
-    pixels = to_srgb(name, decode.decode(name, data, notes), notes)
-    return Picture(name, pixels, hashlib.sha256(data).hexdigest(), tuple(notes))
+    image = decode.decode(name, data, notes)
+    alpha, pixels = _alpha(image), to_srgb(name, image, notes)
+    opacity = None if alpha is None else np.asarray(alpha)
+    return Picture(name, pixels, hashlib.sha256(data).hexdigest(), tuple(notes), opacity)
 
 
 def say_notes(picture: Picture) -> None:
@@ -135,15 +139,6 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(np.asarray(image, np.float32), 0, 1) * 255).astype(np.uint8)
 
 
-def encode_png(image: np.ndarray, label: str = "") -> bytes:
-    """PNG bytes of an image [H, W, 3] in [0, 1], with a label in its text chunk `Comment`."""
-    buffer, text = io.BytesIO(), PngImagePlugin.PngInfo()
-    if label:
-        text.add_text("Comment", label.encode(errors="backslashreplace").decode())
-    Image.fromarray(to_uint8(image)).save(buffer, "PNG", pnginfo=text)
-    return buffer.getvalue()
-
-
 def to_srgb(name: str, image: Image.Image, notes: list[str]) -> np.ndarray:
     """[H, W, 3] uint8 sRGB of a decoded picture in any mode, composited on white.
 
@@ -158,14 +153,22 @@ def to_srgb(name: str, image: Image.Image, notes: list[str]) -> np.ndarray:
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_8_bits(name, image, notes)
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    alpha = _alpha(image)
     if image.mode not in ("L", "RGB", "CMYK", "LAB"):
         image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
     image = _apply_profile(image, profile, notes)
-    if alpha is not None and alpha.getextrema()[0] < 255:
+    if alpha is not None:
         notes.append("transparent parts laid over white")
         image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
     return np.asarray(image)
+
+
+def _alpha(image):
+    """The opacity of a picture, of mode L; None where all of it is opaque."""
+    if not image.has_transparency_data:
+        return None
+    alpha = image.convert("RGBA").getchannel("A")
+    return alpha if alpha.getextrema()[0] < 255 else None
 
 
 def _to_8_bits(name, image, notes):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nstjax import runs
 from nstjax.errors import CannotWrite, FailedError, UserError
-from nstjax.runs import grid, transfer
+from nstjax.runs import grid, stream, transfer
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "wct.py"
@@ -76,7 +76,7 @@ def test_where_nothing_can_be_written_nothing_more_is_made(place, monkeypatch):
     def full(*_):
         raise CannotWrite("cannot write it: No space left on device")
 
-    monkeypatch.setattr(grid, "_write", full)
+    monkeypatch.setattr(stream, "_write", full)
     with pytest.raises(FailedError, match=r"3 pictures in a row could not be written; .*No space left"):
         grid.run(config(), frames, [str(place / "warm.png")], place / "out")
     assert len(made) == 4  # the fourth was made while the third was refused

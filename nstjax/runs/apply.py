@@ -1,0 +1,129 @@
+"""Pictures of files through a trained network, into a folder."""
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nstjax import files, images
+from nstjax.errors import FailedError, UserError, check_choice
+from nstjax.feedforward.apply import stylize
+from nstjax.images.encode import SUFFIXES
+from nstjax.networks import stylizers
+from nstjax.networks.stylizers import Stylizer
+from nstjax.runs import stream
+
+
+def run(
+    network: str | Path,
+    inputs: Sequence[str],
+    out: str | Path,
+    *,
+    styles: Sequence[str] = (),
+    strength: str = "",
+    suffix: str = ".png",
+    size: int = 0,
+) -> dict[str, Path]:
+    """Paints pictures by a trained network. One that is there, made of the same files, is kept.
+
+    Args:
+      network: path of a file that training wrote.
+      inputs: paths, `example:NAME`s and patterns such as "frames/*.png"; or a folder, whose pictures are
+        taken in the order of their numbers and names.
+      out: a folder; or, for one picture in one style, the file to write, whose suffix is its format.
+      styles: names of styles of the network, or blends such as "mosaic:2+woodblock:1"; of several, each has a
+        folder of its own. The first style of the network by default.
+      strength: a factor of the weight of the one term that the network takes as input, such as "2"; or of
+        several, "style:2,content:0.5".
+      suffix: of the files, one of `nstjax.images.encode.SUFFIXES`.
+      size: long side in pixels that pictures are resized to; 0 leaves them as they are.
+
+    Returns:
+      {"pictures": folder}, or {"picture": file}.
+
+    Raises:
+      UserError: for a mistake that a person can mend, before anything is made.
+      FailedError: for pictures that could not be read, made or written; the others are made.
+    """
+    trained = stylizers.read(network)
+    check_choice("output", suffix.removeprefix("."), tuple(each[1:] for each in SUFFIXES))
+    if size < 0:
+        raise UserError(f"size must be at least 0; got {size}")
+    asked = list(styles) or [trained.styles[0]]
+    strengths = _strengths(trained, strength)
+    conditions = {style: trained.condition(_blend(style), strengths) for style in asked}
+    names, place = _names(inputs), files.user_path(out)
+    single = place.suffix.lower() in SUFFIXES
+    if single and len(names) * len(asked) > 1:
+        raise UserError(f"out {out} is one file for {len(names) * len(asked)} pictures; expected a folder")
+    if single:
+        jobs = [stream.Job(names[0], place.with_suffix(place.suffix.lower()), asked[0])]
+    else:
+        stems = stream.labels("inputs", names)
+        jobs = [
+            stream.Job(name, place / (style if len(asked) > 1 else "") / f"{stem}{suffix}", style)
+            for style in asked
+            for stem, name in zip(stems, names, strict=True)
+        ]
+        files.make_folder(place)
+
+    def make(job, picture):
+        shape = picture.pixels.shape[:2]
+        image = images.resize(picture.pixels, *(images.fit_size(*shape, size) if size else shape))
+        return np.asarray(stylize(trained, image, conditions[job.how]))
+
+    def label(job, picture):
+        told = f"style: {job.how}" + (f"; strength: {strength}" if strength else "")
+        made = f"{trained.label} {trained.sha256[:16]}; {told}; content: {stream.short(picture)}"
+        return f"{made}; long side: {size}" if size else made
+
+    failed = stream.run(jobs, make, label, alpha=not size)
+    if failed:
+        raise FailedError("; ".join([f"{len(failed)} of {len(jobs)} pictures failed", *failed]))
+    return {"picture": jobs[0].path} if single else {"pictures": place}
+
+
+def _names(inputs):
+    """The names of pictures, with patterns replaced by the files that they match, in order."""
+    found = []
+    for given in inputs:
+        if glob.has_magic(given) and not os.path.exists(os.path.expanduser(given)):
+            matches = sorted(glob.glob(os.path.expanduser(given)))
+            if not matches:
+                raise UserError(f"inputs: no file matches {given!r}")
+            found += matches
+        else:
+            found.append(given)
+    if not found:
+        raise UserError("inputs is empty; expected pictures, a folder of them, or a pattern")
+    return stream.names(found)
+
+
+def _blend(style):
+    """{name: weight} of a text such as "mosaic:2+woodblock:1"."""
+    weights = {}
+    for part in style.split("+"):
+        name, _, weight = part.partition(":")
+        weights[name.strip()] = _number(f"style {style}", weight or "1")
+    return weights
+
+
+def _strengths(trained: Stylizer, text):
+    """{term: factor} of a text such as "2" or "style:2,content:0.5"."""
+    factors = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, colon, factor = part.rpartition(":")
+        if not colon and len(trained.strengths) != 1:
+            known = ", ".join(trained.strengths) or "none"
+            raise UserError(f"strength {part}: expected TERM:FACTOR; the network was trained with {known}")
+        factors[name or next(iter(trained.strengths))] = _number(f"strength {part}", factor)
+    return factors
+
+
+def _number(key, text):
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{key}: expected a number; got {text!r}") from None
