@@ -13,10 +13,10 @@ from nstjax.networks import download, formats, headers, known, quantised, vgg
 PUBLISHED = {"vgg19": known.KERAS, "vgg19-torchvision": known.TORCHVISION}
 # SHA-256 of the files in `nstjax/networks/trained`.
 SHIPPED = {
-    "mini": "4f2fd6566478a43bf00720fd856b571af0ae96c91d26c56b9863205952c0b24d",
+    "mini": "97ff1215002a440a714b26da8fde7be6f41f4c113b8d7088bf23fa5779ac78e5",
 }
 SHIPPED_DECODERS = {
-    "mini": "f04f670f588a39994028a07dc259ce71c89904b4e0e7521df4593035e3c4b2e1",
+    "mini": "30f86bccaf8a2b5eddda46d3b43d2e328e01d1d82367bc84e120465da6aef347",
 }
 RANDOM = {
     "random": vgg.WIDTHS,

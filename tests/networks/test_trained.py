@@ -48,7 +48,7 @@ def test_a_zip_archive_serves_as_well(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'all.zip')!r}){USE}"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{tmp_path}/all.zip/nstjax/__init__.py (2, 2, 128) 5\n"
+    assert done.stdout == f"{tmp_path}/all.zip/nstjax/__init__.py (2, 2, 96) 5\n"
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_a_wheel_serves_as_well(tmp_path):
     zipfile.ZipFile(built).extractall(tmp_path / "site")
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}){USE}"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "dist", capture_output=True, text=True)
-    assert done.stdout == f"{tmp_path}/site/nstjax/__init__.py (2, 2, 128) 5\n", done.stderr
+    assert done.stdout == f"{tmp_path}/site/nstjax/__init__.py (2, 2, 96) 5\n", done.stderr
 
 
 @pytest.mark.parametrize("what", ["a bit", "the end", "everything"])
