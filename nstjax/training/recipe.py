@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from nstjax import files, images, validate
 from nstjax.errors import UserError, check_at_least, notify
@@ -23,7 +24,7 @@ _SCHEDULE = {
     "decoder2": (4000, 7e-3, 64),
     "decoder3": (8000, 7e-3, 64),
     "decoder4": (4000, 4e-3, 96),
-    "decoder5": (2500, 3e-3, 128),
+    "decoder5": (6000, 3e-3, 128),
 }
 # Values of the types that a recipe's keys have, and those of its parts.
 _EXAMPLE = {
@@ -205,9 +206,11 @@ def decoders(
 
     def one(name):
         level = DECODERS[name]
-        loss = reconstruction.make_loss(encoder, level, widths, recipe.config[name].feature_weight)
+        crops, weight = batches(recipe, name), recipe.config[name].feature_weight
+        scale = reconstruction.unit_scale(encoder, level, jnp.asarray(crops[0]))
+        loss = reconstruction.make_loss(encoder, level, widths, weight, scale)
         params = reconstruction.init(jax.random.key(recipe.config.seed), level, widths)
-        return train_part(recipe, name, loss, params, batches(recipe, name))
+        return reconstruction.folded(train_part(recipe, name, loss, params, crops), level, scale)
 
     return formats.Decoders({name: one(name) for name in names}, widths, loaded.label, about=about)
 

@@ -26,7 +26,24 @@ def init(key: jax.Array, level: int, widths: Sequence[int]) -> dict:
     return Decoder(level, widths).init(key, features)["params"]
 
 
-def make_loss(encoder: Encoder, level: int, widths: Sequence[int], feature_weight: float) -> Callable:
+def unit_scale(encoder: Encoder, level: int, images: jax.Array) -> float:
+    """The factor that brings the mean activation at relu{level}_1 of images [batch, H, W, 3] to 1.
+
+    Features of published networks are in the hundreds; learning rates are for those of about 1.
+    """
+    tap = f"relu{level}_1"
+    return 1 / max(float(jnp.mean(encoder.apply(encoder.params, images, (tap,))[tap])), _EPSILON)
+
+
+def folded(params: dict, level: int, scale: float) -> dict:
+    """The params of a decoder of features as they are, from those of one of `scale` times the features."""
+    first = f"conv{level}_1"
+    return {**params, first: {**params[first], "kernel": scale * params[first]["kernel"]}}
+
+
+def make_loss(
+    encoder: Encoder, level: int, widths: Sequence[int], feature_weight: float, scale: float = 1.0
+) -> Callable:
     r"""The loss of a decoder: squared errors of the decoded pictures and of their features.
 
     .. math:: \overline{(I' - I)^2} / \overline{(I - \bar I)^2}
@@ -40,6 +57,7 @@ def make_loss(encoder: Encoder, level: int, widths: Sequence[int], feature_weigh
       level: 1 to 5.
       widths: channels of the encoder's five blocks.
       feature_weight: :math:`\lambda`.
+      scale: what features are multiplied by before they are decoded.
 
     Returns:
       `loss(params, images [batch, H, W, 3]) -> (scalar, {"pixel": mean squared error, "feature": second
@@ -52,7 +70,7 @@ def make_loss(encoder: Encoder, level: int, widths: Sequence[int], feature_weigh
 
     def loss(params, images):
         wanted = encode(images)
-        decoded = decoder.apply({"params": params}, wanted)
+        decoded = decoder.apply({"params": params}, scale * wanted)
         spread = jnp.mean(jnp.square(images - jnp.mean(images, (0, 1, 2)))) + _EPSILON
         pixel = jnp.mean(jnp.square(decoded - images))
         feature = jnp.sum(jnp.square(encode(decoded) - wanted)) / (jnp.sum(jnp.square(wanted)) + _EPSILON)

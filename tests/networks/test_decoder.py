@@ -81,3 +81,20 @@ def test_the_loss_of_a_decoder_that_paints_black_is_the_power_of_the_picture():
     params["conv1_1"]["kernel"] += 0.1
     _, gradient = step(params, images)
     assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
+
+
+def test_a_decoder_of_scaled_features_is_folded_into_one_of_features_as_they_are():
+    encoder = vgg.make_encoder(vgg.random_params(0, vgg.TINY_WIDTHS), vgg.CAFFE, padding="reflect")
+    images = np.random.default_rng(0).uniform(size=(2, 16, 16, 3)).astype(np.float32)
+    features = encoder.apply(encoder.params, images, ("relu2_1",))["relu2_1"]
+    scale = reconstruction.unit_scale(encoder, 2, images)
+    assert float(np.mean(features)) > 10 and np.mean(scale * features) == pytest.approx(1, rel=1e-4)
+    params = reconstruction.init(jax.random.key(0), 2, vgg.TINY_WIDTHS)
+    params["conv1_1"]["kernel"] += 0.1
+    decoder = Decoder(2, vgg.TINY_WIDTHS)
+    folded = reconstruction.folded(params, 2, scale)
+    found, wanted = (
+        decoder.apply({"params": p}, x) for p, x in ((folded, features), (params, scale * features))
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert float(np.std(wanted)) > 0.01
