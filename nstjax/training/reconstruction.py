@@ -9,6 +9,7 @@ from nstjax.networks import Encoder
 from nstjax.networks.decoder import Decoder
 
 _EPSILON = 1e-6
+_RAREST = 0.1
 
 
 def init(key: jax.Array, level: int, widths: Sequence[int]) -> dict:
@@ -26,23 +27,34 @@ def init(key: jax.Array, level: int, widths: Sequence[int]) -> dict:
     return Decoder(level, widths).init(key, features)["params"]
 
 
-def unit_scale(encoder: Encoder, level: int, images: jax.Array) -> float:
-    """The factor that brings the mean activation at relu{level}_1 of images [batch, H, W, 3] to 1.
+def unit_scale(encoder: Encoder, level: int, images: jax.Array) -> jax.Array:
+    """The factors [c] that bring the mean activation of each channel at relu{level}_1 to 1.
 
-    Features of published networks are in the hundreds; learning rates are for those of about 1.
+    Channels of published networks differ a thousandfold; learning rates are for those of about 1. Channels
+    that hardly ever fire are taken as if their mean were a tenth of that of all.
+
+    Args:
+      encoder: an `Encoder`.
+      level: 1 to 5.
+      images: [batch, H, W, 3] sRGB in [0, 1].
     """
     tap = f"relu{level}_1"
-    return 1 / max(float(jnp.mean(encoder.apply(encoder.params, images, (tap,))[tap])), _EPSILON)
+    mean = jnp.mean(encoder.apply(encoder.params, images, (tap,))[tap], (0, 1, 2))
+    return 1 / jnp.maximum(mean, _RAREST * jnp.mean(mean) + _EPSILON)
 
 
-def folded(params: dict, level: int, scale: float) -> dict:
-    """The params of a decoder of features as they are, from those of one of `scale` times the features."""
+def folded(params: dict, level: int, scale: jax.Array) -> dict:
+    """The params of a decoder of features as they are, from those of one of `scale` [c] times the features."""
     first = f"conv{level}_1"
-    return {**params, first: {**params[first], "kernel": scale * params[first]["kernel"]}}
+    return {**params, first: {**params[first], "kernel": scale[:, None] * params[first]["kernel"]}}
 
 
 def make_loss(
-    encoder: Encoder, level: int, widths: Sequence[int], feature_weight: float, scale: float = 1.0
+    encoder: Encoder,
+    level: int,
+    widths: Sequence[int],
+    feature_weight: float,
+    scale: jax.Array | float = 1.0,
 ) -> Callable:
     r"""The loss of a decoder: squared errors of the decoded pictures and of their features.
 
@@ -57,7 +69,7 @@ def make_loss(
       level: 1 to 5.
       widths: channels of the encoder's five blocks.
       feature_weight: :math:`\lambda`.
-      scale: what features are multiplied by before they are decoded.
+      scale: what features are multiplied by before they are decoded, [c] or a number.
 
     Returns:
       `loss(params, images [batch, H, W, 3]) -> (scalar, {"pixel": mean squared error, "feature": second
