@@ -44,7 +44,7 @@ def unit_scale(encoder: Encoder, level: int, images: jax.Array) -> jax.Array:
 
 
 def folded(params: dict, level: int, scale: jax.Array) -> dict:
-    """The params of a decoder of features as they are, from those of one of `scale` [c] times the features."""
+    """The params of a decoder of plain features, from those of one of `scale` [c] times the features."""
     first = f"conv{level}_1"
     return {**params, first: {**params[first], "kernel": scale[:, None] * params[first]["kernel"]}}
 
