@@ -29,7 +29,7 @@ from nstjax.training import recipe
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, smoke=False)
+    arg = parse_arg(arg, wide=False, smoke=False)
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.weights = "mini"
@@ -39,7 +39,7 @@ def get_config(arg=None):
     config.held_out = ()
     config.left_out = ()
     config.texture_share = 0.2  # of crops: procedural textures
-    config.update(recipe.decoder_parts())
+    config.update(recipe.decoder_parts(wide=arg.wide))
     config.dtype = "float16"  # of the file
     config.log_every = 50
     config.checkpoint_every = 250

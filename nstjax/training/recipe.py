@@ -26,6 +26,14 @@ _SCHEDULE = {
     "decoder4": (4000, 4e-3, 96),
     "decoder5": (6000, 3e-3, 128),
 }
+# The same for an encoder as wide as VGG-19, whose decoders learn faster under Adam.
+_WIDE = {
+    "decoder1": (1500, 3e-3, 64),
+    "decoder2": (2000, 3e-3, 64),
+    "decoder3": (2500, 2e-3, 64),
+    "decoder4": (2000, 1e-3, 96),
+    "decoder5": (2500, 1e-3, 128),
+}
 # Values of the types that a recipe's keys have, and those of its parts.
 _EXAMPLE = {
     "seed": 0,
@@ -57,18 +65,22 @@ class Recipe:
     provenance: dict
 
 
-def decoder_parts() -> dict[str, dict]:
-    """{part: settings of its training, for a ConfigDict} of the decoders of a recipe."""
+def decoder_parts(*, wide: bool = False) -> dict[str, dict]:
+    """{part: settings of its training, for a ConfigDict} of the decoders of a recipe.
+
+    Args:
+      wide: whether for an encoder as wide as VGG-19, not a slim one.
+    """
     return {
         name: {
             "steps": steps,
-            "optimizer": "muon",
+            "optimizer": "adam" if wide else "muon",
             "learning_rate": rate,
             "size": size,
             "batch": 4,
             "feature_weight": 0.1,
         }
-        for name, (steps, rate, size) in _SCHEDULE.items()
+        for name, (steps, rate, size) in (_WIDE if wide else _SCHEDULE).items()
     }
 
 
