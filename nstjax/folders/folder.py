@@ -164,15 +164,21 @@ class RunFolder:
                 manager.reload()
         return None, None
 
-    def save(self, number, state, progress):
+    def save(self, number, state, progress, metrics_bytes=None):
         """Saves a pytree and a dict of JSON numbers as checkpoint `number`, with the metrics so far.
 
         It outlasts a loss of power, and so does the one before it.
 
+        Args:
+          number: of the checkpoint, above those that are there.
+          state: the pytree.
+          progress: the dict.
+          metrics_bytes: what `sync_metrics` returned, where lines have been added since.
+
         Raises:
           CannotWrite: where there is no room for it.
         """
-        size = self.sync_metrics()
+        size = self.sync_metrics() if metrics_bytes is None else metrics_bytes
         place, manager = self.path / "checkpoints", self._checkpoints()
         try:
             with _quiet_orbax():

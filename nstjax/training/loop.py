@@ -1,7 +1,9 @@
 """The one loop that trains networks: compiled steps over batches, in a run folder."""
 
+import concurrent.futures
 import functools
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import optax.contrib
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from nstjax.errors import NotFiniteError
@@ -20,6 +23,7 @@ from nstjax.progress import progress_bar
 from nstjax.training import data
 
 _MOST_THREADS = 14
+_BATCH = "batch"  # the axis that devices share
 
 
 class TrainState(NamedTuple):
@@ -100,6 +104,9 @@ def train(
 ) -> TrainState:
     """Trains `params` from the last checkpoint of a run folder, or from the start.
 
+    A batch is divided among the local devices, as many of them as divide it evenly; gradients are means over
+    all. Checkpoints are written while the next steps are made.
+
     Args:
       folder: for `metrics.jsonl` and checkpoints.
       loss: `loss(params, batch) -> (scalar, {name: scalar})`. The arrays of a `jax.tree_util.Partial` are
@@ -131,33 +138,85 @@ def train(
     first, seconds, start, rows = saved["step"], saved["seconds"], time.perf_counter(), []
     threads = max(1, min(_MOST_THREADS, (os.cpu_count() or 2) - 1))
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * threads)
+    mesh = _mesh(batches[0]) if first < steps else None
     stream = itertools.islice(batches[first:].to_iter_dataset(options), steps - first)
     bar = progress_bar(stream, total=steps, initial=first, unit="step")
-    for step, batch in enumerate(bar, first + 1):
-        state, row = _step(optimizer, loss, average, state, jax.tree.map(jnp.asarray, batch))
-        rows.append(row)
-        last = step == steps
-        looked = watch is not None and (last or step % watch.every == 0)
-        if step % log_every == 0 or last or looked or step % checkpoint_every == 0:
-            means = jax.tree.map(lambda *values: float(np.mean(values)), *rows)
-            if not np.isfinite(means["loss"]):
-                raise NotFiniteError(
-                    f"the loss was not finite between steps {step - len(rows) + 1} and {step}; "
-                    f"the last checkpoint in {folder.path} is finite: try a smaller learning rate"
-                )
-            spent = seconds + time.perf_counter() - start
-            found = watch.look(step, state.result) if looked else {}
-            folder.log([{"step": step, "seconds": round(spent, 3), **means, **found}])
-            bar.set_postfix_str(f"loss {means['loss']:.4g}", refresh=False)
-            rows = []
-        if step % checkpoint_every == 0 or last:
-            folder.save(step, state, {"step": step, "seconds": spent})
+    with _Saver(folder) as save:
+        for step, batch in enumerate(bar, first + 1):
+            state, row = _step(optimizer, mesh, loss, average, state, _placed(mesh, batch))
+            rows.append(row)
+            last = step == steps
+            looked = watch is not None and (last or step % watch.every == 0)
+            if step % log_every == 0 or last or looked or step % checkpoint_every == 0:
+                means = jax.tree.map(lambda *values: float(np.mean(values)), *rows)
+                if not np.isfinite(means["loss"]):
+                    raise NotFiniteError(
+                        f"the loss was not finite between steps {step - len(rows) + 1} and {step}; "
+                        f"the last checkpoint in {folder.path} is finite: try a smaller learning rate"
+                    )
+                spent = seconds + time.perf_counter() - start
+                found = watch.look(step, state.result) if looked else {}
+                folder.log([{"step": step, "seconds": round(spent, 3), **means, **found}])
+                bar.set_postfix_str(f"loss {means['loss']:.4g}", refresh=False)
+                rows = []
+            if step % checkpoint_every == 0 or last:
+                save(step, state, spent)
     return state
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=3)
-def _step(optimizer, loss: Callable, average, state, batch):
-    (value, report), gradient = jax.value_and_grad(loss, has_aux=True)(state.params, batch)
+class _Saver:
+    """Writes checkpoints of a run folder in a thread, one at a time."""
+
+    def __init__(self, folder):
+        self._folder, self._pool = folder, concurrent.futures.ThreadPoolExecutor(1)
+        self._writing = None
+
+    def __call__(self, step, state, seconds):
+        self._settle()
+        size = self._folder.sync_metrics()
+        # The next step gives the arrays of the state up.
+        written = step, jax.tree.map(np.array, state), {"step": step, "seconds": seconds}
+        self._writing = self._pool.submit(self._folder.save, *written, size)
+
+    def _settle(self):
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self._pool.shutdown()
+        if kind is None:
+            self._settle()
+
+
+def _mesh(batch):
+    """The local devices that a batch is divided among, or None for one."""
+    size = jax.tree.leaves(batch)[0].shape[0]
+    count = math.gcd(size, jax.local_device_count())
+    return Mesh(np.asarray(jax.local_devices()[:count]), (_BATCH,)) if count > 1 else None
+
+
+def _placed(mesh, batch):
+    """The arrays of a batch on their devices."""
+    if mesh is None:
+        return jax.tree.map(jnp.asarray, batch)
+    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(_BATCH)))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
+def _step(optimizer, mesh, loss: Callable, average, state, batch):
+    def graded(loss, params, batch):
+        found = jax.value_and_grad(loss, has_aux=True)(params, batch)
+        return found if mesh is None else jax.lax.pmean(found, _BATCH)
+
+    if mesh is not None:
+        whole, shares = PartitionSpec(), PartitionSpec(_BATCH)
+        specs = {"in_specs": (whole, whole, shares), "out_specs": whole}
+        graded = jax.shard_map(graded, mesh=mesh, check_vma=False, **specs)
+    (value, report), gradient = graded(loss, state.params, batch)
     updates, moments = optimizer.update(gradient, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
     slow = state.average

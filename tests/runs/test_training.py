@@ -1,6 +1,10 @@
 """A network trained from a config: what the run leaves, going on after a stop, values that are refused."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,9 @@ from nstjax.errors import NotFiniteError, UserError
 from nstjax.feedforward.apply import stylize
 from nstjax.networks import stylizers
 from nstjax.training import loop
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def config(**values):
@@ -130,3 +137,26 @@ def test_a_folder_of_pictures_smaller_than_the_crop_is_one_line(tmp_path):
         UserError, match=r"none of 1 pictures can be used; the first: .* 90 x 20 pixels are less"
     ):
         runs.run(config(data=str(tmp_path / "data")), tmp_path / "run")
+
+
+ON_DEVICES = """
+import sys
+from tests_training import config
+from nstjax import runs
+runs.run(config(batch=8, log_every=1, strengths={"style": (0.1, 10.0)}), sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_devices_share_a_batch_and_give_the_same_curve(tmp_path):
+    (tmp_path / "tests_training.py").write_text(Path(__file__).read_text())
+    curves = []
+    for count in (1, 2, 8):
+        flags = f"--xla_force_host_platform_device_count={count}"
+        place = {"XLA_FLAGS": flags, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+        line = [sys.executable, "-c", ON_DEVICES, str(tmp_path / str(count))]
+        subprocess.run(line, check=True, env={**os.environ, **place})
+        curves.append([row["loss"] for row in rows(tmp_path / str(count))])
+    assert len(curves[0]) == 6
+    for other in curves[1:]:
+        np.testing.assert_allclose(other, curves[0], rtol=1e-5)  # sums of gradients in another order
