@@ -16,7 +16,6 @@ from nstjax.feedforward.apply import stylize
 from nstjax.networks import stylizers
 from nstjax.training import loop
 
-
 ROOT = Path(__file__).parents[2]
 
 
