@@ -5,10 +5,9 @@
 One Gram objective from the content. Every optimiser stops with the step that reaches 300 evaluations; their
 learning rates are those of `RATES`. In the report, curves against evaluations or seconds.
 
-Expect, in five minutes on two CPU cores: L-BFGS lowest after 300 evaluations, a total of 2.06 and 3.36 for
-the two pairs, then AdaBelief (2.44, 4.36) and Adam (2.49, 4.47), RMSprop and Lion (2.66 to 6.57), gradient
-descent last (9.44, 10.5). What L-BFGS gains is content: Gram losses end alike but for gradient descent's, and
-most other losses measure the others as slightly nearer to the style.
+Expect, in seven minutes on two CPU cores that have other work: L-BFGS lowest after 300 evaluations, a total of
+2.28 and 7.21 for the two pairs, then AdaBelief (2.98, 8.83) and Adam (3.07, 8.95), Lion and RMSprop (3.16 to
+11.0), gradient descent last (11.6, 16.4).
 
 Arguments: `evaluations=300`; `pairs=FILE`; `smoke`.
 """
