@@ -5,11 +5,11 @@
 Each set of taps pulls as hard as any other at the start, and within a set each tap as hard as the others: all
 are divided by the norms of their gradients at the content under noise.
 
-Expect, in ten minutes on two CPU cores that have other work: in the colours of the painting, a fine grain from
-relu1_1, short strokes from relu2_1 and relu3_1; from relu4_1 alone a pattern in part of them, from relu5_1
-alone a coarse one in the photograph's own, for deep taps carry little of a palette. All taps are best by 21
-of 23 losses, then all up to relu4_1 and up to relu3_1. From noise, and with taps that count in the units of
-their features, relu5_1 of an earlier `mini` decided alone, and gave noise.
+Expect, in ten minutes on two CPU cores that have other work: in the colours of the painting, a fine grain
+from relu1_1, short strokes from relu2_1 and relu3_1; from relu4_1 alone a pattern in part of them, from
+relu5_1 alone a coarse one in the photograph's own, for deep taps carry little of a palette. All taps are best
+by 21 of 23 losses, then all up to relu4_1 and up to relu3_1. From noise, and with taps that count in the
+units of their features, relu5_1 of an earlier `mini` decided alone, and gave noise.
 
 Arguments: `deepest=relu5_1`, the last of the taps, e.g. relu3_1 for weights that end at relu3_4, with
 --config.beyond_weights=drop for the content; `pairs=FILE`; `smoke`.

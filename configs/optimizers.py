@@ -5,9 +5,9 @@
 One Gram objective from the content. Every optimiser stops with the step that reaches 300 evaluations; their
 learning rates are those of `RATES`. In the report, curves against evaluations or seconds.
 
-Expect, in seven minutes on two CPU cores that have other work: L-BFGS lowest after 300 evaluations, a total of
-2.28 and 7.21 for the two pairs, then AdaBelief (2.98, 8.83) and Adam (3.07, 8.95), Lion and RMSprop (3.16 to
-11.0), gradient descent last (11.6, 16.4).
+Expect, in seven minutes on two CPU cores that have other work: L-BFGS lowest after 300 evaluations, a total
+of 2.28 and 7.21 for the two pairs, then AdaBelief (2.98, 8.83) and Adam (3.07, 8.95), Lion and RMSprop (3.16
+to 11.0), gradient descent last (11.6, 16.4).
 
 Arguments: `evaluations=300`; `pairs=FILE`; `smoke`.
 """
