@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nstjax.networks import Encoder
-from nstjax.networks.transformer import Condition, Transformer
+from nstjax.networks.transformer import Condition, Transformer, extended
 from nstjax.optimize import Objective, Problem, Reference, Term, make_targets
 
 
@@ -37,12 +37,14 @@ class Constants(NamedTuple):
       styles: [H, W, 3] sRGB in [0, 1] each, the style pictures.
       targets: {term: {tap: {label: Region}}} of the terms on the style alone, stacked over styles.
       weights: {term: {tap: [styles]}}.
+      fixed: params of a network that styles are added to, whose norms alone are trained; else None.
     """
 
     encoder: Any
     styles: Sequence[jax.Array]
     targets: Any
     weights: Any
+    fixed: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +55,13 @@ class Perceptual:
       network: the `Transformer` to train.
       objective: the `Objective` at its output.
       conditioned: names of terms whose weights are the network's inputs.
+      first: the place in the network of the first style that is trained.
     """
 
     network: Transformer
     objective: Objective
     conditioned: tuple[str, ...] = ()
+    first: int = 0
 
     def __call__(self, constants: Constants, params: Any, batch: Batch) -> tuple[jax.Array, dict]:
         """The mean objective over a batch, and the means of its parts.
@@ -68,7 +72,9 @@ class Perceptual:
         Returns:
           `(total, {"term/tap": scalar})`, the parts raw and unweighted.
         """
-        chosen = jax.nn.one_hot(batch.styles, self.network.styles, dtype=batch.images.dtype)
+        places = self.first + batch.styles
+        chosen = jax.nn.one_hot(places, self.network.styles, dtype=batch.images.dtype)
+        params = params if constants.fixed is None else extended(constants.fixed, params)
         condition = Condition(chosen, batch.strengths)
         outputs = self.network.apply({"params": params}, batch.images, condition, training=True)
         values, reports, gradients = lax.map(

@@ -244,6 +244,29 @@ class _Norm(nn.Module):
         return mean.value, variance.value
 
 
+def extended(params: dict, norms: dict) -> dict:
+    """The params of a network with more styles.
+
+    Args:
+      params: of the network.
+      norms: {norm: {"scale": [n, c], "shift": [n, c]}} of n styles that follow those it has.
+    """
+    more = {
+        name: {key: jnp.concatenate([params[name][key], row]) for key, row in rows.items()}
+        for name, rows in norms.items()
+    }
+    return {name: {**of_layer, **more.get(name, {})} for name, of_layer in params.items()}
+
+
+def mean_style(params: dict, count: int) -> dict:
+    """The `norms` of `extended` for so many styles, each the mean of those that a network has."""
+    norms = {name: layer for name, layer in params.items() if "shift" in layer}
+    return {
+        name: {key: jnp.tile(jnp.mean(layer[key], 0), (count, 1)) for key in ("scale", "shift")}
+        for name, layer in norms.items()
+    }
+
+
 _TO_255 = Preprocessing("rgb", 255.0, (0.0, 0.0, 0.0))
 
 PRESETS = {

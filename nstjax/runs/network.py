@@ -1,7 +1,6 @@
 """A network trained to stylize: its loss, its training in a run folder, what it is seen to do on the way."""
 
 import functools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from nstjax.feedforward.loss import Batch, Perceptual, make_constants
 from nstjax.images import sheet
 from nstjax.networks import stylizers
 from nstjax.networks.stylizers import Stylizer
-from nstjax.networks.transformer import Condition
+from nstjax.networks.transformer import Condition, extended, mean_style
 from nstjax.optimize import Objective, calibrate, term_weights
 from nstjax.runs.base import Outcome
 from nstjax.training import loop
@@ -44,7 +43,7 @@ def _constants(run, perceptual):
     content = jnp.asarray(images.resize_to_cover(run.content.pixels, config.crop, config.crop))
     noisy = content + _CALIBRATION_NOISE * jax.random.normal(jax.random.key(0), content.shape)
     profile = {name: term.tap_weights or 1.0 for name, term in config.terms.items()}
-    profile, none = term_weights(run.terms, profile), jnp.zeros(len(config.strengths))
+    profile, none = term_weights(run.terms, profile), jnp.zeros(len(run.strengths))
     calibrated = []
     for i in range(len(styles)):
         problem = perceptual.problem(constants, Batch(content, jnp.int32(i), none, jnp.uint32(0)))
@@ -68,8 +67,15 @@ def train(run, folder):
       An `Outcome`, the content as the network paints it.
     """
     config, network = run.settings, run.transformer
-    perceptual = Perceptual(network, Objective(run.encoder.apply, run.terms), tuple(config.strengths))
+    perceptual = Perceptual(
+        network,
+        Objective(run.encoder.apply, run.terms),
+        tuple(run.strengths),
+        first=network.styles - len(run.styles),
+    )
     constants = _constants(run, perceptual)
+    if run.extends:
+        constants = constants._replace(fixed=run.extends.variables["params"])
     source = Pictures(run.paths, least=config.crop, side=round(data.LARGEST * config.crop))
     batches = data.make_batches(
         source,
@@ -79,16 +85,14 @@ def train(run, folder):
         augmentation=config.augmentation,
         texture_share=0.0 if config.data else _TEXTURES,
         styles=len(run.styles),
-        ranges=tuple(config.strengths.values()),
+        ranges=tuple(run.strengths.values()),
     )
-    condition = Condition(jnp.zeros(network.styles), jnp.zeros(network.strengths))
-    params = network.init(jax.random.key(config.seed), jnp.zeros((8, 8, 3)), condition)["params"]
     look = functools.partial(_look, run, folder, perceptual, constants, batches)
     try:
         state = loop.train(
             folder,
             Partial(perceptual, constants),
-            params,
+            _start(run),
             run.optimizer,
             batches,
             steps=config.steps,
@@ -114,19 +118,30 @@ def train(run, folder):
     return Outcome(painted, None, weights, cost, tuple(notes), written)
 
 
+def _start(run):
+    """The params that training begins with: those of a network, or of the norms of styles to add."""
+    if run.extends:
+        return mean_style(run.extends.variables["params"], len(run.styles))
+    network = run.transformer
+    condition = Condition(jnp.zeros(network.styles), jnp.zeros(network.strengths))
+    return network.init(jax.random.key(run.settings.seed), jnp.zeros((8, 8, 3)), condition)["params"]
+
+
 def _stylizer(run, params, batches):
     """The `Stylizer` of trained params."""
-    config, network, variables = run.settings, run.transformer, {"params": params}
+    config, network = run.settings, run.transformer
+    if run.extends:
+        params = extended(run.extends.variables["params"], params)
+    variables = {"params": params}
     if network.norm == "batch":
         variables["statistics"] = _statistics(network, params, batches)
-    names = tuple(Path(p.name.removeprefix("example:")).stem for p in run.styles)
     about = {
         "trained through": run.network.label,
         "terms": ", ".join(config.terms),
         "steps": str(config.steps),
     }
-    strengths = {name: tuple(map(float, bounds)) for name, bounds in config.strengths.items()}
-    return Stylizer(network, variables, names, strengths, f"{run.label}; a trained network", about=about)
+    label = f"{run.label}; a trained network"
+    return Stylizer(network, variables, run.style_names, run.strengths, label, about=about)
 
 
 def _statistics(network, params, batches):
@@ -147,9 +162,10 @@ def _painted(run, trained):
     """The content [H, W, 3] in the blend of styles that the config asks for."""
     config = run.settings
     weights = tuple(config.style_weights) or (1.0, *(0.0,) * (len(run.styles) - 1))
-    shares = jnp.asarray(weights, jnp.float32) / sum(weights)
+    had = (0.0,) * (run.transformer.styles - len(run.styles))
+    shares = jnp.asarray([*had, *weights], jnp.float32) / sum(weights)
     content = images.resize(run.content.pixels, *run.canvas(config.size))
-    return stylize(trained, content, Condition(shares, jnp.zeros(len(config.strengths))))
+    return stylize(trained, content, Condition(shares, jnp.zeros(len(run.strengths))))
 
 
 def _look(run, folder, perceptual, constants, batches, step, params):
@@ -157,14 +173,14 @@ def _look(run, folder, perceptual, constants, batches, step, params):
     config, count = run.settings, len(run.styles)
     read = [images.load_picture(path) for path in run.held_out] or [run.content]
     squares = np.stack([images.resize_to_cover(p.pixels, config.crop, config.crop) for p in read])
-    styles, none = np.arange(len(read)) % count, np.zeros((len(read), len(config.strengths)), np.float32)
+    styles, none = np.arange(len(read)) % count, np.zeros((len(read), len(run.strengths)), np.float32)
     batch = Batch(squares, styles.astype(np.int32), none, np.arange(len(read), dtype=np.uint32))
     value, found = _measure(perceptual, constants, params, batch)
     trained = _stylizer(run, params, batches)
     named = []
     for square in squares[: _SHOWN[0]]:
         named.append(("", square))
-        for name in trained.styles[: _SHOWN[1]]:
+        for name in trained.styles[-count:][: _SHOWN[1]]:
             named.append((name, np.asarray(stylize(trained, square, trained.condition(name)))))
     shown = [(name, Image.fromarray(images.to_uint8(pixels))) for name, pixels in named]
     made = sheet.flow(shown, 1 + min(count, _SHOWN[1]))

@@ -16,6 +16,7 @@ from nstjax.config import default_training_config
 from nstjax.errors import UserError, check_at_least, check_choice, nearest
 from nstjax.feedforward import data
 from nstjax.networks import stylizers, transformer
+from nstjax.networks.stylizers import Stylizer
 from nstjax.networks.transformer import Transformer
 from nstjax.networks.vgg import PADDINGS, POOLINGS, PREPROCESSINGS, reachable_taps
 from nstjax.optimize import Reference, make_method, make_targets
@@ -40,6 +41,7 @@ class TrainingRun(Run):
       transformer: the `Transformer` to train.
       paths: of the pictures to train on.
       held_out: of the pictures to look at.
+      extends: the `Stylizer` that styles are added to, or None.
     """
 
     settings: Any
@@ -47,10 +49,25 @@ class TrainingRun(Run):
     transformer: Transformer
     paths: tuple[str, ...]
     held_out: tuple[str, ...]
+    extends: Stylizer | None = None
+
+    @property
+    def strengths(self):
+        """{term: (least, largest)} of the factors of weights that the network takes."""
+        given = self.extends.strengths if self.extends else self.settings.strengths
+        return {name: tuple(map(float, bounds)) for name, bounds in given.items()}
+
+    @property
+    def style_names(self):
+        """The names of the network's styles: those that it had, then those that are trained."""
+        names = tuple(Path(p.name.removeprefix("example:")).stem for p in self.styles)
+        return (*(self.extends.styles if self.extends else ()), *names)
 
     @property
     def inputs(self):
-        return super().inputs | {"data": {"pictures": len(self.paths), "sha256": _digest(self.paths)}}
+        extends = {"extends": self.extends.sha256} if self.extends else {}
+        data = {"pictures": len(self.paths), "sha256": _digest(self.paths)}
+        return super().inputs | {"data": data, **extends}
 
     @property
     def structure(self):
@@ -128,10 +145,13 @@ def load(config, cache=None) -> TrainingRun:
             config.terms = terms.within(config.terms, reachable_taps(loaded.params))
         built = terms.build(config.terms)
     paths, held_out = find(config.data, config.held_out)
-    made = _transformer(config, len(styles))
-    run = TrainingRun(
-        plain, loaded, content, styles, None, config, built, made, tuple(paths), tuple(held_out)
-    )
+    extends = stylizers.read(config.extends) if config.extends else None
+    made = _extended(config, extends, len(styles)) if extends else _transformer(config, len(styles))
+    pieces = (config, built, made, tuple(paths), tuple(held_out), extends)
+    run = TrainingRun(plain, loaded, content, styles, None, *pieces)
+    for name in run.style_names:
+        if run.style_names.count(name) > 1:
+            raise UserError(f"style: two styles are called {name}; rename a file")
     image.check_taps(run, built)
     _check_built(run)
     return run
@@ -192,6 +212,15 @@ def _make_optimizer(config):
         )
     plain = method.transformation(config.learning_rate)
     return plain if config.accumulate == 1 else optax.MultiSteps(plain, config.accumulate)
+
+
+def _extended(config, extends, styles):
+    """The `Transformer` of a trained network with so many styles more."""
+    for name in extends.strengths:
+        check_choice(
+            f"extends {config.extends}: it takes the strength of the term", name, tuple(config.terms)
+        )
+    return extends.network.clone(styles=extends.network.styles + styles)
 
 
 def _transformer(config, styles):

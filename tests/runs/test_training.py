@@ -159,3 +159,21 @@ def test_devices_share_a_batch_and_give_the_same_curve(tmp_path):
     assert len(curves[0]) == 6
     for other in curves[1:]:
         np.testing.assert_allclose(other, curves[0], rtol=1e-5)  # sums of gradients in another order
+
+
+def test_a_style_is_added_by_norms_alone(finished, tmp_path):
+    before = stylizers.read(finished[1]["network"])
+    made = config(style="example:hatching", extends=str(finished[1]["network"]), steps=40, learning_rate=0.02)
+    made.validate_every = 40
+    outputs = runs.run(made, tmp_path / "run")
+    after, image = stylizers.read(outputs["network"]), images.load("example:coffee", 32)
+    assert after.styles == ("mosaic", "woodblock", "hatching") and after.strengths == before.strengths
+    for style in before.styles:
+        told = {"style": 2.0}
+        old, new = (stylize(each, image, each.condition(style, told)) for each in (before, after))
+        np.testing.assert_array_equal(old, new)
+    assert np.abs(stylize(after, image, after.condition("hatching")) - old).max() > 0.01
+    curve = [row["loss"] for row in rows(tmp_path / "run")]
+    assert np.mean(curve[-5:]) < 0.9 * np.mean(curve[:5])
+    with pytest.raises(UserError, match="two styles are called mosaic"):
+        runs.load(config(extends=str(finished[1]["network"]), style="example:mosaic"))
