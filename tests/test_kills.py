@@ -31,6 +31,11 @@ COMMANDS = {
         "--config=configs/decoder.py:smoke --config.levels=1,2 --config.decoder1.steps=120 "
         "--config.decoder2.steps=120 --config.checkpoint_every=10"
     ),
+    "train:network": (
+        "--config=configs/johnson2016.py:smoke --config.weights=random-tiny --config.steps=120 "
+        "--config.data=frames --config.style=example:mosaic,example:woodblock --config.ema=0.9 "
+        "--config.validate_every=40 --config.checkpoint_every=10"
+    ),
 }
 CHANGING = ("seconds", "bytes")
 # What holds times and command lines, and no result.
@@ -52,7 +57,8 @@ def place(tmp_path_factory):
 
 def start(driver, place, workdir):
     words = COMMANDS[driver].replace("configs/", f"{ROOT}/configs/").split()
-    line = [sys.executable, "-m", f"experiments.{driver}", *words, f"--workdir={workdir}"]
+    module = f"experiments.{driver.partition(':')[0]}"
+    line = [sys.executable, "-m", module, *words, f"--workdir={workdir}"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         line, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

@@ -1,0 +1,44 @@
+"""The network that comes with the package: the six paintings of `example:`, each at any strength.
+
+    python -m experiments.train --config=configs/paintings.py --config.data=photographs \\
+        --workdir=runs/paintings
+
+Half the width of Johnson et al. 2016, so that the file is small; a scale and a shift for each painting after
+every norm (Dumoulin et al. 2017), and the weight of the style as an input (Dosovitskiy & Djolonga 2020). Each
+painting pulls 20 times as hard as the content at the start, at strength 1, its four taps alike.
+
+Expect: not run to its end yet.
+
+Argument: `smoke`.
+"""
+
+from nstjax import presets
+from nstjax.config import calibrated, default_training_config, parse_arg, smoke_training, term
+
+PAINTINGS = ("brushwork", "hatching", "mosaic", "stained_glass", "watercolour", "woodblock")
+
+
+def get_config(arg=None):
+    arg = parse_arg(arg, smoke=False)
+    config = default_training_config()
+    config.style = ",".join(f"example:{name}" for name in PAINTINGS)
+    config.network_args = {"widths": (16, 32, 64), "output": "sigmoid"}
+    config.strengths = {"style": (0.1, 10.0)}
+    config.crop = 256
+    config.batch = 4
+    config.steps = 6000
+    config.optimizer = "adam"
+    config.learning_rate = 2e-3
+    config.schedule = "warmup_cosine_decay_schedule"
+    config.schedule_args = {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 100, "decay_steps": 6000}
+    config.ema = 0.999
+    config.validate_every = 500
+    config.terms.content = term("feature", "relu3_1", reference="content")
+    config.terms.style = term("gram", presets.STYLE_TAPS[:4])
+    config.terms.tv = term("tv_nine_point", "image", reference="content")
+    config.dtype = "float16"
+    config = calibrated(config)
+    config.terms.tv.weight = 0.05
+    config = smoke_training(config) if arg.smoke else config
+    config.lock()
+    return config
