@@ -88,7 +88,7 @@ def _remaining_gram(loaded, real, pairs, taps):
 
 def _psnr(loaded, decoders, pictures):
     encoder, result = networks.make_encoder(loaded, padding="reflect"), {}
-    for level in LEVELS:
+    for level in (level for level in LEVELS if f"decoder{level}" in decoders.params):
         network, params = Decoder(level, decoders.widths), decoders.params[f"decoder{level}"]
         decode = functools.partial(network.apply, {"params": params})
         result[f"relu{level}_1"] = fidelity.psnr(encoder, decode, f"relu{level}_1", pictures)

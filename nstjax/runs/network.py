@@ -12,7 +12,7 @@ from nstjax import files, images
 from nstjax.errors import NotFiniteError, UserError
 from nstjax.feedforward import data
 from nstjax.feedforward.apply import stylize
-from nstjax.feedforward.loss import Batch, Perceptual, make_constants
+from nstjax.feedforward.loss import Batch, Constants, Perceptual, make_constants
 from nstjax.images import sheet
 from nstjax.networks import stylizers
 from nstjax.networks.stylizers import Stylizer
@@ -56,6 +56,20 @@ def _constants(run, perceptual):
     return constants._replace(weights=jax.tree.map(lambda *each: jnp.stack(each), *calibrated))
 
 
+def make_loss(run) -> tuple[Perceptual, Constants]:
+    """The loss of a `TrainingRun`, its static part and its arrays."""
+    perceptual = Perceptual(
+        run.transformer,
+        Objective(run.encoder.apply, run.terms),
+        tuple(run.strengths),
+        first=run.transformer.styles - len(run.styles),
+    )
+    constants = _constants(run, perceptual)
+    if run.extends:
+        constants = constants._replace(fixed=run.extends.variables["params"])
+    return perceptual, constants
+
+
 def train(run, folder):
     """Trains the network of a `TrainingRun`, or goes on with it.
 
@@ -66,16 +80,7 @@ def train(run, folder):
     Returns:
       An `Outcome`, the content as the network paints it.
     """
-    config, network = run.settings, run.transformer
-    perceptual = Perceptual(
-        network,
-        Objective(run.encoder.apply, run.terms),
-        tuple(run.strengths),
-        first=network.styles - len(run.styles),
-    )
-    constants = _constants(run, perceptual)
-    if run.extends:
-        constants = constants._replace(fixed=run.extends.variables["params"])
+    config, (perceptual, constants) = run.settings, make_loss(run)
     source = Pictures(run.paths, least=config.crop, side=round(data.LARGEST * config.crop))
     batches = data.make_batches(
         source,
