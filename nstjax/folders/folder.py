@@ -53,7 +53,7 @@ _GONE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 # What a run leaves before its first checkpoint, or where it failed; and at its end.
 _BEGUN = (
     *("config.json", "provenance.json", "metrics.jsonl", "preview.png", "last_good.png", "validation"),
-    "checkpoints",
+    *("best.safetensors", "checkpoints"),
 )
 _OUTPUTS = (*_BEGUN, "weights.json", "cost.json", "network.safetensors", "image.png", "report.html")
 

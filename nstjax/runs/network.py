@@ -174,7 +174,7 @@ def _painted(run, trained):
 
 
 def _look(run, folder, perceptual, constants, batches, step, params):
-    """Measures a network on the pictures held out, and writes a sheet of them."""
+    """Measures a network on the pictures held out, writes a sheet of them, and keeps the best network."""
     config, count = run.settings, len(run.styles)
     read = [images.load_picture(path) for path in run.held_out] or [run.content]
     squares = np.stack([images.resize_to_cover(p.pixels, config.crop, config.crop) for p in read])
@@ -192,6 +192,11 @@ def _look(run, folder, perceptual, constants, batches, step, params):
     files.make_folder(folder.path / "validation")
     path = folder.path / "validation" / f"{step:07d}.jpg"
     files.write_atomic(path, sheet.encode(made, "JPEG", quality=88))
+    before = [
+        row.get("validation/loss", np.inf) for row in files.read_json_lines(folder.path / "metrics.jsonl")
+    ]
+    if float(value) < min(before, default=np.inf):
+        files.write_atomic(folder.path / "best.safetensors", stylizers.encode(trained, config.dtype))
     return {"validation/loss": float(value), **{f"validation/{k}": float(v) for k, v in found.items()}}
 
 

@@ -48,6 +48,13 @@ def test_a_run_leaves_the_network_its_picture_its_curve_and_what_was_seen(finish
     assert [row["step"] for row in rows(folder)] == [2, 3, 4, 6]
     assert [row["step"] for row in rows(folder) if "validation/loss" in row] == [3, 6]
     assert sorted(path.name for path in (folder / "validation").iterdir()) == ["0000003.jpg", "0000006.jpg"]
+    measured = {row["step"]: row["validation/loss"] for row in rows(folder) if "validation/loss" in row}
+    best = stylizers.read(folder / "best.safetensors")
+    last = stylizers.read(outputs["network"])
+    same = np.array_equal(
+        best.variables["params"]["last"]["kernel"], last.variables["params"]["last"]["kernel"]
+    )
+    assert same == (measured[6] < measured[3])
     page = outputs["report"].read_text()
     assert "validation: after 6 steps" in page and "6 steps of adam" in page
     trained = stylizers.read(outputs["network"])
