@@ -4,7 +4,8 @@ Lines on stdout, and `bench.json` in --out. One process, the programs in turns, 
 `python -m benchmarks losses --out=...` measures every loss instead, into `losses.json`; with `sweep`,
 points of a sweep run together and one by one, into `sweep.json`; with `universal`, the published WCT chain
 beside PyTorch's, into `universal.json`, from the files that --weights, --content and --style name; with
-`lbfgs`, what L-BFGS reaches in 300 evaluations by its memory, beside PyTorch's, into `lbfgs.json`.
+`lbfgs`, what L-BFGS reaches in 300 evaluations by its memory, beside PyTorch's, into `lbfgs.json`; with
+`networks`, a pass through the residual network beside PyTorch's, into `networks.json`.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
@@ -16,7 +17,7 @@ beside PyTorch's, into `universal.json`, from the files that --weights, --conten
 import jax
 from absl import flags
 
-from benchmarks import bench_lbfgs, bench_losses, bench_steps, bench_sweep, bench_universal
+from benchmarks import bench_lbfgs, bench_losses, bench_networks, bench_steps, bench_sweep, bench_universal
 from experiments import command
 from nstjax import files
 
@@ -37,6 +38,8 @@ def main(argv):
         name, rows = "sweep.json", bench_sweep.measure(map(int, _SIZES.value), _ROUNDS.value)
     elif "lbfgs" in argv:
         name, rows = "lbfgs.json", bench_lbfgs.measure(map(int, _SIZES.value))
+    elif "networks" in argv:
+        name, rows = "networks.json", bench_networks.measure(map(int, _SIZES.value), _ROUNDS.value)
     elif "universal" in argv:
         rows = bench_universal.measure(_WEIGHTS.value, _CONTENT.value, _STYLE.value, _ROUNDS.value)
         name = "universal.json"
@@ -47,4 +50,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main, required=["out"], words=["lbfgs", "losses", "sweep", "universal"])
+    command.run(main, required=["out"], words=["lbfgs", "losses", "networks", "sweep", "universal"])
