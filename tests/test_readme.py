@@ -117,7 +117,7 @@ def test_paths_and_modules_that_are_named_exist(page):
 
 def test_keys_of_configs_that_are_named_exist():
     configs = [default_config()]
-    for name in ("wct", "decoder"):
+    for name in ("wct", "decoder", "paintings"):
         configs.append(runpy.run_path(str(ROOT / "configs" / f"{name}.py"))["get_config"]())
     keys = {key for config in configs for key in config}
     for page, text in PAGES.items():
