@@ -19,7 +19,7 @@ _OUT = command.define_path("out", "The folder to fill, or for one picture its fi
 _STYLE = flags.DEFINE_list("style", [], "Styles or blends; the network's first by default.")
 _STRENGTH = flags.DEFINE_string("strength", "", "A factor of a term's weight, or TERM:FACTOR, ...")
 _OUTPUT = flags.DEFINE_string("output", "png", "The format: png, jpg or webp.")
-_SIZE = flags.DEFINE_integer("size", 0, "Long side in pixels to resize to; 0 for that of the picture.")
+_SIZE = flags.DEFINE_integer("size", 0, "Long side in pixels; 0 leaves pictures as they are.", lower_bound=0)
 
 
 def main(_):

@@ -144,9 +144,11 @@ def make_constants(
     """
     of_style = tuple(term for term in terms if term.references == ("style",))
     targets = [
-        make_targets(encoder.apply, encoder.params, of_style, {"style": [Reference(image)]})
-        for image in styles
+        _targets(encoder.apply, encoder.params, of_style, {"style": [Reference(image)]}) for image in styles
     ]
     stacked = jax.tree.map(lambda *each: jnp.stack(each), *targets)
     table = jax.tree.map(lambda *each: jnp.stack(each), *weights)
     return Constants(encoder.params, tuple(styles), stacked, table)
+
+
+_targets = jax.jit(make_targets, static_argnames=("apply", "terms"))

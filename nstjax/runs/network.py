@@ -129,7 +129,7 @@ def _start(run):
         return mean_style(run.extends.variables["params"], len(run.styles))
     network = run.transformer
     condition = Condition(jnp.zeros(network.styles), jnp.zeros(network.strengths))
-    return network.init(jax.random.key(run.settings.seed), jnp.zeros((8, 8, 3)), condition)["params"]
+    return jax.jit(network.init)(jax.random.key(run.settings.seed), jnp.zeros((8, 8, 3)), condition)["params"]
 
 
 def _stylizer(run, params, batches):

@@ -16,7 +16,7 @@ NETWORK = Transformer(widths=(4, 4, 6), blocks=1, styles=2, strengths=1, norm="b
 @pytest.fixture(scope="module")
 def trained():
     condition = Condition(jnp.ones(2), jnp.zeros(1))
-    variables = NETWORK.init(jax.random.key(0), jnp.zeros((8, 8, 3)), condition)
+    variables = jax.jit(NETWORK.init)(jax.random.key(0), jnp.zeros((8, 8, 3)), condition)
     about = {"terms": "style"}
     return Stylizer(NETWORK, variables, ("mosaic", "ink"), {"style": (0.1, 10.0)}, "test", about=about)
 

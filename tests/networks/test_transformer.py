@@ -1,5 +1,7 @@
 """The residual network: published sizes and parameters, plain convolutions beside its own, conditioning."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,12 +22,17 @@ def picture(*shape, seed=0):
 
 def variables(network, condition=PLAIN, seed=0):
     """Random variables of a network, every array of them away from its start."""
-    made = network.init(jax.random.key(seed), jnp.zeros((8, 8, 3)), condition)
+    made = jax.jit(network.init)(jax.random.key(seed), jnp.zeros((8, 8, 3)), condition)
     leaves, structure = jax.tree.flatten(made)
     rng = np.random.default_rng(seed)
     return jax.tree.unflatten(
         structure, [x + 0.1 * rng.normal(size=x.shape).astype(np.float32) for x in leaves]
     )
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("training", "mutable"))
+def applied(network, *arguments, **options):
+    return network.apply(*arguments, **options)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -115,14 +122,14 @@ def test_a_reflected_border_is_what_interpolation_reflects():
 def test_a_batch_is_its_pictures(options):
     network = SMALL.clone(**options)
     both, made = picture(2, 16, 12), variables(network)
-    together = network.apply(made, both, PLAIN)
+    together = applied(network, made, both, PLAIN)
     for image, found in zip(both, together, strict=True):
-        np.testing.assert_allclose(found, network.apply(made, image, PLAIN), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found, applied(network, made, image, PLAIN), rtol=1e-4, atol=1e-5)
 
 
 def test_outputs_are_in_their_range():
     made, image = variables(SMALL), picture(16, 16)
-    sigmoid = SMALL.clone(output="sigmoid").apply(made, image, PLAIN)
+    sigmoid = applied(SMALL.clone(output="sigmoid"), made, image, PLAIN)
     assert np.min(sigmoid) > 0 and np.max(sigmoid) < 1
     scaled = jax.tree.map(lambda x: 1e3 * x, made)
     tanh = (
@@ -145,28 +152,32 @@ def test_one_style_of_several_is_a_network_of_that_style():
     def cut(path, array):
         return array[1:2] if path[-1].key in ("scale", "shift") else array
 
-    alone = SMALL.apply(jax.tree_util.tree_map_with_path(cut, made), image, PLAIN)
-    chosen = network.apply(made, image, Condition(jnp.asarray([0.0, 1.0, 0.0]), jnp.zeros(0)))
+    alone = applied(SMALL, jax.tree_util.tree_map_with_path(cut, made), image, PLAIN)
+    chosen = applied(network, made, image, Condition(jnp.asarray([0.0, 1.0, 0.0]), jnp.zeros(0)))
     np.testing.assert_array_equal(chosen, alone)
-    assert np.max(np.abs(network.apply(made, image, both) - alone)) > 1e-3
+    assert np.max(np.abs(applied(network, made, image, both) - alone)) > 1e-3
 
 
 def test_strengths_start_without_effect_and_have_one_later():
     network, image = SMALL.clone(strengths=1), picture(16, 16)
     weak, strong = (Condition(jnp.ones(1), jnp.asarray([s])) for s in (-3.0, 3.0))
     start = network.init(jax.random.key(0), image, weak)
-    np.testing.assert_array_equal(network.apply(start, image, weak), network.apply(start, image, strong))
+    np.testing.assert_array_equal(
+        applied(network, start, image, weak), applied(network, start, image, strong)
+    )
     later = variables(network, weak)
-    assert np.max(np.abs(network.apply(later, image, weak) - network.apply(later, image, strong))) > 1e-3
+    assert (
+        np.max(np.abs(applied(network, later, image, weak) - applied(network, later, image, strong))) > 1e-3
+    )
 
 
 def test_batch_norm_uses_the_batch_in_training_and_its_statistics_afterwards():
     network, images = SMALL.clone(norm="batch"), picture(3, 16, 16)
     made = variables(network)
-    trained, changed = network.apply(made, images, PLAIN, training=True, mutable=["statistics"])
-    later = network.apply({**made, **changed}, images, PLAIN)
+    trained, changed = applied(network, made, images, PLAIN, training=True, mutable="statistics")
+    later = applied(network, {**made, **changed}, images, PLAIN)
     np.testing.assert_allclose(later, trained, rtol=1e-3, atol=1e-5)  # two orders of summation
-    assert np.max(np.abs(network.apply(made, images, PLAIN) - trained)) > 1e-3
+    assert np.max(np.abs(applied(network, made, images, PLAIN) - trained)) > 1e-3
 
 
 def test_the_network_is_that_of_the_pytorch_examples():
@@ -196,4 +207,4 @@ def test_the_network_is_that_of_the_pytorch_examples():
         x = torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest")
         x = torch.relu(norm(f"norm_{name}", convolution(name, x)))
     wanted = convolution("last", x)[0].numpy().transpose(1, 2, 0) / 255
-    np.testing.assert_allclose(network.apply(made, image, PLAIN), wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(applied(network, made, image, PLAIN), wanted, rtol=1e-4, atol=1e-4)

@@ -19,7 +19,9 @@ NETWORK = Transformer(widths=(4, 4, 6), blocks=1, styles=2, strengths=1, output=
 
 @pytest.fixture(scope="module")
 def trained():
-    made = NETWORK.init(jax.random.key(0), jnp.zeros((8, 8, 3)), Condition(jnp.ones(2), jnp.zeros(1)))
+    made = jax.jit(NETWORK.init)(
+        jax.random.key(0), jnp.zeros((8, 8, 3)), Condition(jnp.ones(2), jnp.zeros(1))
+    )
     keys = iter(jax.random.split(jax.random.key(1), 200))
     moved = jax.tree.map(lambda x: x + 0.2 * jax.random.normal(next(keys), x.shape), made)
     return Stylizer(NETWORK, moved, ("mosaic", "ink"), {"style": (0.1, 10.0)}, "nstjax; weights: none")

@@ -64,6 +64,7 @@ def test_a_run_leaves_the_network_its_picture_its_curve_and_what_was_seen(finish
     np.testing.assert_array_equal(painted, images.load_picture(str(outputs["picture"])).pixels)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_stopped_ends_with_the_same_bytes(finished, tmp_path, monkeypatch):
     folder, outputs = finished
     step, count = loop._step, 0
@@ -86,6 +87,7 @@ def test_a_training_that_is_stopped_ends_with_the_same_bytes(finished, tmp_path,
     assert rows(tmp_path / "run") == rows(folder)
 
 
+@pytest.mark.slow
 def test_batch_norm_accumulation_and_averages_train_as_well(tmp_path):
     made = config(network="johnson2016", ema=0.9, accumulate=2, calibrate="terms", optimizer="adamw")
     outputs = runs.run(made, tmp_path / "run")
@@ -94,6 +96,7 @@ def test_batch_norm_accumulation_and_averages_train_as_well(tmp_path):
     assert all(np.all(variance > 0) and not np.allclose(variance, 1) for variance in variances)
 
 
+@pytest.mark.slow
 def test_losses_with_samples_see_styles_of_one_shape(tmp_path):
     made = config()
     with made.unlocked():
@@ -168,6 +171,7 @@ def test_devices_share_a_batch_and_give_the_same_curve(tmp_path):
         np.testing.assert_allclose(other, curves[0], rtol=1e-5)  # sums of gradients in another order
 
 
+@pytest.mark.slow
 def test_a_style_is_added_by_norms_alone(finished, tmp_path):
     before = stylizers.read(finished[1]["network"])
     made = config(style="example:hatching", extends=str(finished[1]["network"]), steps=40, learning_rate=0.02)
