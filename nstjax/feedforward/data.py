@@ -1,6 +1,5 @@
 """Batches that a network learns from: crops, each with a style and strengths to be taken."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,6 @@ import numpy as np
 from PIL import Image
 
 from nstjax.feedforward.loss import Batch
-from nstjax.images import textures
 from nstjax.training import data
 
 AUGMENTATIONS = ("crop", "jitter")
@@ -42,14 +40,8 @@ def make_batches(
     Raises:
       UserError: if grain is not installed.
     """
-    grain = data.import_grain()
     cut = {"crop": crop_and_flip, "jitter": data.random_crop}[augmentation]
-    crops = grain.MapDataset.source(pictures).seed(seed).shuffle().repeat()
-    crops = crops.random_map(functools.partial(cut, size=crop))
-    if texture_share:
-        drawn = grain.MapDataset.range(1).seed(seed + 1).repeat()
-        drawn = drawn.random_map(lambda _, rng: textures.draw(rng, crop))
-        crops = grain.MapDataset.mix([crops, drawn], [1 - texture_share, texture_share])
+    crops = data.make_crops(pictures, cut, size=crop, seed=seed, texture_share=texture_share)
     bounds = np.log2(np.reshape(ranges, (-1, 2)))
 
     def complete(image, rng):

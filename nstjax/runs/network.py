@@ -18,6 +18,7 @@ from nstjax.networks import stylizers
 from nstjax.networks.stylizers import Stylizer
 from nstjax.networks.transformer import Condition, extended, mean_style
 from nstjax.optimize import Objective, calibrate, term_weights
+from nstjax.runs import terms
 from nstjax.runs.base import Outcome
 from nstjax.training import loop
 from nstjax.training.pictures import Pictures
@@ -32,11 +33,7 @@ def _constants(run, perceptual):
     """The `Constants` of a run, with its weights calibrated where it says so."""
     config, encoder, shape = run.settings, run.encoder, run.style_shape
     styles = [jnp.asarray(images.resize_to_cover(p.pixels, *shape(p))) for p in run.styles]
-    per_tap = {
-        name: tuple(term.weight * w for w in term.tap_weights) or term.weight
-        for name, term in config.terms.items()
-    }
-    weights = term_weights(run.terms, per_tap)
+    weights = term_weights(run.terms, terms.per_tap(config.terms))
     constants = make_constants(encoder, run.terms, styles, [weights] * len(styles))
     if not config.calibrate:
         return constants

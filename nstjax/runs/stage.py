@@ -161,12 +161,8 @@ def make_stage(run, index, cache=None) -> Stage:
     network = run.network.cache_key
     key = ("targets", objective, network, run.pictures_key, sizes, config.style_weights, config.mask_mode)
     targets = (cache or Cache())(key, lambda: _make_targets(run, spec, encoder, shape))
-    per_tap = {
-        name: tuple(term.weight * w for w in term.tap_weights) or term.weight
-        for name, term in config.terms.items()
-    }
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    problem = Problem(encoder.params, targets, term_weights(spec.terms, per_tap), key)
+    problem = Problem(encoder.params, targets, term_weights(spec.terms, terms.per_tap(config.terms)), key)
     if config.calibrate:
         problem = _calibrated(run, spec, objective, problem, shape)
     return Stage(spec, shape, objective, problem)

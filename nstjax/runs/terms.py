@@ -48,6 +48,13 @@ def within(terms, reachable):
     return ConfigDict({name: _within(name, term, reachable) for name, term in terms.items()})
 
 
+def per_tap(terms):
+    """{term: its weight, or one a tap} of the terms of a config, for `nstjax.optimize.term_weights`."""
+    return {
+        name: tuple(term.weight * w for w in term.tap_weights) or term.weight for name, term in terms.items()
+    }
+
+
 def _within(name, term, reachable):
     beyond = set(TAPS) - set(reachable)
     taps = ["+".join(part for part in tap.split("+") if part not in beyond) for tap in term.taps]

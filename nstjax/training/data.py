@@ -1,7 +1,7 @@
 """Crops of pictures to train networks on, endless and the same for the same seed."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -46,14 +46,30 @@ def make_batches(
     Raises:
       UserError: if grain is not installed.
     """
+    return make_crops(pictures, random_crop, size=size, seed=seed, texture_share=texture_share).batch(batch)
+
+
+def make_crops(
+    pictures: Sequence[np.ndarray], cut: Callable, *, size: int, seed: int, texture_share: float = 0.0
+) -> Any:
+    """An endless `grain.MapDataset` of crops [size, size, 3], in an order that follows from the seed.
+
+    Args:
+      pictures: a sequence of [H, W, 3] uint8 sRGB.
+      cut: `cut(picture, rng, size=...)`, such as `random_crop`.
+      size, seed, texture_share: as of `make_batches`.
+
+    Raises:
+      UserError: if grain is not installed.
+    """
     grain = import_grain()
     crops = grain.MapDataset.source(pictures).seed(seed).shuffle().repeat()
-    crops = crops.random_map(functools.partial(random_crop, size=size))
+    crops = crops.random_map(functools.partial(cut, size=size))
     if texture_share:
         drawn = grain.MapDataset.range(1).seed(seed + 1).repeat()
         drawn = drawn.random_map(lambda _, rng: textures.draw(rng, size))
         crops = grain.MapDataset.mix([crops, drawn], [1 - texture_share, texture_share])
-    return crops.batch(batch)
+    return crops
 
 
 def random_crop(picture: np.ndarray, rng: np.random.Generator, *, size: int) -> np.ndarray:
