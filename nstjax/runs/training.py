@@ -216,6 +216,11 @@ def _make_optimizer(config):
 
 def _extended(config, extends, styles):
     """The `Transformer` of a trained network with so many styles more."""
+    if extends.network.norm != "instance":
+        raise UserError(
+            f"extends {config.extends}: its norm is {extends.network.norm}, whose statistics styles share; "
+            "expected a network with instance norm"
+        )
     for name in extends.strengths:
         check_choice(
             f"extends {config.extends}: it takes the strength of the term", name, tuple(config.terms)

@@ -96,11 +96,13 @@ def upsampled(kind, mode, x, kernel):
     return plain_convolution(jnp.pad(x, ((1, 1), (1, 1), (0, 0)), mode=mode), kernel, (1, 1), "VALID")
 
 
-@pytest.mark.parametrize("kind", transformer.UPSAMPLINGS)
-@pytest.mark.parametrize("mode", ["constant", "edge"])
+# A transposed convolution is defined with zeros at its border; ours can repeat the edge instead.
+DEFINED = [(kind, mode) for kind in transformer.UPSAMPLINGS for mode in ("constant", "edge")]
+DEFINED = [(kind, mode) for kind, mode in DEFINED if (kind[:10], mode) != ("transposed", "edge")]
+
+
+@pytest.mark.parametrize(("kind", "mode"), DEFINED)
 def test_upsampling_is_its_definition(kind, mode):
-    if kind.startswith("transposed") and mode == "edge":
-        pytest.skip("a transposed convolution has zeros at its border; ours can repeat the edge instead")
     x = np.random.default_rng(0).normal(size=(5, 4, 6)).astype(np.float32)
     layer = transformer._Upsample(kind, mode, 7)
     found, made = layer.init_with_output(jax.random.key(0), x)

@@ -1,11 +1,13 @@
 """A network trained from a config: what the run leaves, going on after a stop, values that are refused."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from nstjax import images, runs
 from nstjax.errors import NotFiniteError, UserError
 from nstjax.feedforward.apply import stylize
 from nstjax.networks import stylizers
+from nstjax.networks.transformer import Condition
 from nstjax.training import loop
 
 ROOT = Path(__file__).parents[2]
@@ -186,5 +189,12 @@ def test_a_style_is_added_by_norms_alone(finished, tmp_path):
     assert np.abs(stylize(after, image, after.condition("hatching")) - old).max() > 0.01
     curve = [row["loss"] for row in rows(tmp_path / "run")]
     assert np.mean(curve[-5:]) < 0.9 * np.mean(curve[:5])
+    batch_norm = dataclasses.replace(before, network=before.network.clone(norm="batch"))
+    none = Condition(np.zeros(2, np.float32), np.zeros(1, np.float32))
+    made = jax.jit(batch_norm.network.init)(jax.random.key(0), np.zeros((8, 8, 3), np.float32), none)
+    batch_norm = dataclasses.replace(batch_norm, variables=made)
+    (tmp_path / "batch.safetensors").write_bytes(stylizers.encode(batch_norm))
+    with pytest.raises(UserError, match="its norm is batch, whose statistics styles share"):
+        runs.load(config(extends=str(tmp_path / "batch.safetensors"), style="example:hatching"))
     with pytest.raises(UserError, match="two styles are called mosaic"):
         runs.load(config(extends=str(finished[1]["network"]), style="example:mosaic"))
