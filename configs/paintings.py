@@ -26,11 +26,11 @@ def get_config(arg=None):
     config.strengths = {"style": (0.1, 10.0)}
     config.crop = 256
     config.batch = 4
-    config.steps = 6000
-    config.optimizer = "adam"
-    config.learning_rate = 2e-3
+    config.steps = 4000
+    config.optimizer = "muon"
+    config.learning_rate = 2e-2
     config.schedule = "warmup_cosine_decay_schedule"
-    config.schedule_args = {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 100, "decay_steps": 6000}
+    config.schedule_args = {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 100, "decay_steps": 4000}
     config.ema = 0.999
     config.validate_every = 500
     config.terms.content = term("feature", "relu3_1", reference="content")

@@ -127,6 +127,7 @@ def default_training_config():
       crop: side in pixels of the squares that the network learns from.
       batch: squares a step.
       accumulate: steps whose gradients are averaged before the parameters change.
+      optimizer: of optax by name, or "muon", which learns faster (`nstjax.training.optimizers`).
       augmentation: "crop" (and flip) or "jitter" (`nstjax.feedforward.data`).
       ema: decay of the average of the parameters that is the result; 0 for the last parameters.
       validate_every: steps between looks at the pictures held out.

@@ -150,16 +150,17 @@ class Method(abc.ABC):
     def _factory(self):
         """The factory of the gradient transformation."""
 
+    def scheduled(self, learning_rate):
+        """The learning rate, or the schedule of optax that is relative to it; it may be traced."""
+        if self.schedule == "constant_schedule":
+            return learning_rate
+        schedule = getattr(optax, self.schedule)(**dict(self.schedule_args))
+        return lambda count: learning_rate * schedule(count)
+
     def transformation(self, learning_rate):
         """The gradient transformation of optax, scheduled; the learning rate may be traced."""
-        rate = learning_rate
-        if self.schedule != "constant_schedule":
-            schedule = getattr(optax, self.schedule)(**dict(self.schedule_args))
-
-            def rate(count):
-                return learning_rate * schedule(count)
-
-        return optax.with_extra_args_support(self._factory(learning_rate=rate, **dict(self.optimizer_args)))
+        made = self._factory(learning_rate=self.scheduled(learning_rate), **dict(self.optimizer_args))
+        return optax.with_extra_args_support(made)
 
 
 class FirstOrder(Method):

@@ -171,7 +171,7 @@ def _painted(run, trained):
 
 
 def _look(run, folder, perceptual, constants, batches, step, params):
-    """Measures a network on the pictures held out, writes a sheet of them, and keeps the best network."""
+    """Measures a network on the pictures held out, writes a sheet of them, and keeps the network."""
     config, count = run.settings, len(run.styles)
     read = [images.load_picture(path) for path in run.held_out] or [run.content]
     squares = np.stack([images.resize_to_cover(p.pixels, config.crop, config.crop) for p in read])
@@ -187,13 +187,14 @@ def _look(run, folder, perceptual, constants, batches, step, params):
     shown = [(name, Image.fromarray(images.to_uint8(pixels))) for name, pixels in named]
     made = sheet.flow(shown, 1 + min(count, _SHOWN[1]))
     files.make_folder(folder.path / "validation")
-    path = folder.path / "validation" / f"{step:07d}.jpg"
-    files.write_atomic(path, sheet.encode(made, "JPEG", quality=88))
+    path, encoded = folder.path / "validation" / f"{step:07d}", stylizers.encode(trained, config.dtype)
+    files.write_atomic(path.with_suffix(".jpg"), sheet.encode(made, "JPEG", quality=88))
+    files.write_atomic(path.with_suffix(".safetensors"), encoded)
     before = [
         row.get("validation/loss", np.inf) for row in files.read_json_lines(folder.path / "metrics.jsonl")
     ]
     if float(value) < min(before, default=np.inf):
-        files.write_atomic(folder.path / "best.safetensors", stylizers.encode(trained, config.dtype))
+        files.write_atomic(folder.path / "best.safetensors", encoded)
     return {"validation/loss": float(value), **{f"validation/{k}": float(v) for k, v in found.items()}}
 
 

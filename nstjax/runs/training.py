@@ -19,11 +19,12 @@ from nstjax.networks import stylizers, transformer
 from nstjax.networks.stylizers import Stylizer
 from nstjax.networks.transformer import Transformer
 from nstjax.networks.vgg import PADDINGS, POOLINGS, PREPROCESSINGS, reachable_taps
-from nstjax.optimize import Reference, make_method, make_targets
+from nstjax.optimize import OPTIMIZERS, Reference, make_method, make_targets
 from nstjax.optimize.calibrate import CALIBRATIONS
 from nstjax.runs import abstract, image, network, pictures, report, stage, terms
 from nstjax.runs.base import Run, Subject
 from nstjax.runs.cache import Cache
+from nstjax.training import optimizers
 from nstjax.training.data import import_grain
 from nstjax.training.pictures import find
 
@@ -197,20 +198,21 @@ def _check_values(config):
 
 def _make_optimizer(config):
     """The gradient transformation of a config."""
+    scheduled = {"schedule": config.schedule, "schedule_args": tuple(sorted(config.schedule_args.items()))}
+    given = tuple(sorted(config.optimizer_args.items()))
     try:
-        method = make_method(
-            config.optimizer,
-            optimizer_args=tuple(sorted(config.optimizer_args.items())),
-            schedule=config.schedule,
-            schedule_args=tuple(sorted(config.schedule_args.items())),
-        )
+        if config.optimizer == "muon":
+            if given:
+                raise UserError(f"optimizer muon takes no optimizer_args; got {dict(given)}")
+            plain = optimizers.muon(make_method(**scheduled).scheduled(config.learning_rate))
+        else:
+            check_choice("optimizer", config.optimizer, (*OPTIMIZERS, "muon"))
+            method = make_method(config.optimizer, optimizer_args=given, **scheduled)
+            plain = method.transformation(config.learning_rate)
+            if method.line_search:
+                raise UserError(f"optimizer {config.optimizer} searches along lines; expected adam or muon")
     except ValueError as error:
         raise UserError(str(error)) from None
-    if method.line_search:
-        raise UserError(
-            f"optimizer {config.optimizer} searches along lines; a network needs another, as adam"
-        )
-    plain = method.transformation(config.learning_rate)
     return plain if config.accumulate == 1 else optax.MultiSteps(plain, config.accumulate)
 
 

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import optax.contrib
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
@@ -57,38 +56,6 @@ class Watch(NamedTuple):
     look: Callable[[int, Any], dict[str, float]]
 
 
-def adam(learning_rate: float, steps: int) -> optax.GradientTransformation:
-    """Adam with a warm-up over the first 2 % of the steps, a cosine decay to 0 and clipped gradients."""
-    schedule = _schedule(learning_rate, steps)
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
-
-
-def muon(learning_rate: float, steps: int) -> optax.GradientTransformation:
-    """Muon for convolutions, Adam at a tenth of its rate for biases; the schedule and clipping of `adam`.
-
-    A kernel [h, w, i, o] is a matrix [h w i, o], and a step moves it by about the rate in spectral norm.
-    Under Adam the outputs of a wide layer move further than those of a narrow one at the same rate, and
-    deep stacks of them die.
-
-    References:
-      Jordan et al. 2024, https://kellerjordan.github.io/posts/muon
-    """
-    schedule = _schedule(learning_rate, steps)
-    matrix = optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=(3,))
-    optimizer = optax.contrib.muon(
-        schedule,
-        adam_learning_rate=lambda step: schedule(step) / 10,
-        muon_weight_dimension_numbers=lambda params: jax.tree.map(
-            lambda array: matrix if array.ndim == 4 else None, params
-        ),
-    )
-    return optax.chain(optax.clip_by_global_norm(1.0), optimizer)
-
-
-def _schedule(learning_rate, steps):
-    return optax.warmup_cosine_decay_schedule(0.0, learning_rate, steps // 50, steps)
-
-
 def train(
     folder: RunFolder,
     loss: Callable,
@@ -112,7 +79,7 @@ def train(
       loss: `loss(params, batch) -> (scalar, {name: scalar})`. The arrays of a `jax.tree_util.Partial` are
         arguments of the compiled step; those that a function closes over are compiled into it.
       params: a pytree of arrays.
-      optimizer: such as `adam` and `muon` make.
+      optimizer: a gradient transformation, such as of `nstjax.training.optimizers`.
       batches: a `grain.MapDataset` of pytrees of arrays; batch i serves step i.
       steps: in all.
       log_every: steps between lines of metrics, each a mean over the steps since the last one.

@@ -14,10 +14,10 @@ from nstjax.folders import RunFolder, provenance
 from nstjax.images import read_aloud
 from nstjax.networks import formats, pretrained, vgg
 from nstjax.networks.decoder import LEVELS
-from nstjax.training import data, loop, reconstruction
+from nstjax.training import data, loop, optimizers, reconstruction
 
 DECODERS = {f"decoder{level}": level for level in LEVELS}
-OPTIMIZERS = {"adam": loop.adam, "muon": loop.muon}
+OPTIMIZERS = {"adam": optimizers.adam, "muon": optimizers.muon}
 # Steps, learning rates and crops. Deeper decoders need larger crops, and lower rates or their filters die.
 _SCHEDULE = {
     "decoder1": (3000, 7e-3, 64),
@@ -241,6 +241,7 @@ def train_part(recipe: Recipe, name: str, loss: Callable, params: Any, batches: 
       The trained params.
     """
     config, part = recipe.config, recipe.config[name]
+    rate = optimizers.warmup_cosine(part.learning_rate, part.steps)
     # The folder's config leaves the other parts out, so that changing them does not invalidate this one.
     others = {k for k, v in config.items() if hasattr(v, "steps") and k != name}
     own = {key: value for key, value in config.to_dict().items() if key not in {*others, "levels"}}
@@ -249,7 +250,7 @@ def train_part(recipe: Recipe, name: str, loss: Callable, params: Any, batches: 
             folder,
             loss,
             params,
-            OPTIMIZERS[part.optimizer](part.learning_rate, part.steps),
+            OPTIMIZERS[part.optimizer](rate),
             batches,
             steps=part.steps,
             log_every=config.log_every,

@@ -50,7 +50,10 @@ def test_a_run_leaves_the_network_its_picture_its_curve_and_what_was_seen(finish
     )
     assert [row["step"] for row in rows(folder)] == [2, 3, 4, 6]
     assert [row["step"] for row in rows(folder) if "validation/loss" in row] == [3, 6]
-    assert sorted(path.name for path in (folder / "validation").iterdir()) == ["0000003.jpg", "0000006.jpg"]
+    seen = sorted(path.name for path in (folder / "validation").iterdir())
+    assert seen == [f"000000{step}.{suffix}" for step in (3, 6) for suffix in ("jpg", "safetensors")]
+    last = (folder / "validation" / "0000006.safetensors").read_bytes()
+    assert last == outputs["network"].read_bytes()
     measured = {row["step"]: row["validation/loss"] for row in rows(folder) if "validation/loss" in row}
     best = stylizers.read(folder / "best.safetensors")
     last = stylizers.read(outputs["network"])
@@ -126,6 +129,15 @@ REFUSED = {
     ),
     "range": ({"strengths": {"style": (2, 1)}}, r"must be \(least, largest\), above 0"),
     "optimizer": ({"optimizer": "lbfgs"}, "optimizer lbfgs searches along lines"),
+    "no optimizer": ({"optimizer": "moun"}, "optimizer 'moun' is unknown; did you mean 'muon'"),
+    "arguments": (
+        {"optimizer": "muon", "optimizer_args": {"b1": 0.9}},
+        "optimizer muon takes no optimizer_args",
+    ),
+    "schedule": (
+        {"optimizer": "muon", "schedule": "cosine_decay_schedule"},
+        "schedule_args.init_value is required",
+    ),
     "held out": ({"held_out": ("x",)}, "no picture of data has the name 'x'"),
     "data": ({"data": "nowhere"}, "data nowhere: no such folder"),
     "masks": ({"content_mask": "x.png"}, "a network is trained without masks"),
