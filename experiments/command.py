@@ -272,4 +272,6 @@ def _print(text):
 
 def _end(message, status):
     notify(f"error: {message}")
+    if jax.distributed.is_initialized():
+        os._exit(status)  # An orderly end waits for the other processes, which wait for this one.
     sys.exit(status)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from nstjax.errors import UserError
 from nstjax.feedforward.loss import Batch
 from nstjax.training import data
 
@@ -23,6 +24,7 @@ def make_batches(
     texture_share: float = 0.0,
     styles: int = 1,
     ranges: Sequence[tuple[float, float]] = (),
+    share: tuple[int, int] = (0, 1),
 ) -> Any:
     """An endless `grain.MapDataset` of `Batch`es; batch i depends on the seed and i alone.
 
@@ -36,9 +38,10 @@ def make_batches(
       texture_share: share of the crops, in [0, 1), to replace by procedural textures.
       styles: how many styles to draw from, all alike.
       ranges: (least, largest) of each strength, drawn uniformly in its logarithm.
+      share: (p, n) for part p of n of each batch, which are equally large.
 
     Raises:
-      UserError: if grain is not installed.
+      UserError: if grain is not installed, or parts cannot be equal.
     """
     cut = {"crop": crop_and_flip, "jitter": data.random_crop}[augmentation]
     crops = data.make_crops(pictures, cut, size=crop, seed=seed, texture_share=texture_share)
@@ -48,7 +51,10 @@ def make_batches(
         strengths = rng.uniform(bounds[:, 0], bounds[:, 1]).astype(np.float32)
         return Batch(image, np.int32(rng.integers(styles)), strengths, np.uint32(rng.integers(2**32)))
 
-    return crops.seed(seed + 2).random_map(complete).batch(batch)
+    part, parts = share
+    if batch % parts:
+        raise UserError(f"batch must be a multiple of {parts}, the number of processes; got {batch}")
+    return crops.seed(seed + 2).random_map(complete)[part::parts].batch(batch // parts)
 
 
 def crop_and_flip(picture: np.ndarray, rng: np.random.Generator, *, size: int) -> np.ndarray:

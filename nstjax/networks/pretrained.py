@@ -16,7 +16,7 @@ SHIPPED = {
     "mini": "97ff1215002a440a714b26da8fde7be6f41f4c113b8d7088bf23fa5779ac78e5",
 }
 SHIPPED_DECODERS = {
-    "mini": "30f86bccaf8a2b5eddda46d3b43d2e328e01d1d82367bc84e120465da6aef347",
+    "mini": "b24782cdfd11b547ceada324d828407d445761e523f5e1a063330bd6bd727f8c",
 }
 RANDOM = {
     "random": vgg.WIDTHS,

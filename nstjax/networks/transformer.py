@@ -13,6 +13,7 @@ from jax import lax
 from nstjax.networks.vgg import CAFFE, Preprocessing
 from nstjax.ops.convolution import convolve, pad
 
+BATCH_AXIS = "batch"  # of the devices that share one
 NORMS = ("instance", "batch")
 PADDINGS = ("start", "reflect")
 OUTPUTS = ("tanh", "sigmoid", "linear")
@@ -50,8 +51,8 @@ class Transformer(nn.Module):
     Attributes:
       widths: channels at full, half and quarter size.
       blocks: how many residual blocks.
-      norm: "instance" (a picture's statistics) or "batch" (those of the batch in training; afterwards those
-        in the collection "statistics").
+      norm: "instance" (a picture's statistics) or "batch" (those of the batch in training, over all devices
+        of the axis `BATCH_AXIS`; afterwards those in the collection "statistics").
       padding: "start" (reflection once, zeros at convolutions, residual blocks without) or "reflect"
         (reflection before every convolution).
       upsampling: "transposed3" and "transposed4" (transposed convolutions of 3 x 3 and 4 x 4 with stride 2),
@@ -233,7 +234,8 @@ class _Norm(nn.Module):
             mean = jnp.mean(x, (-3, -2), keepdims=True)
             return mean, jnp.mean(jnp.square(x - mean), (-3, -2), keepdims=True)
         axes, c = tuple(range(x.ndim - 1)), x.shape[-1]
-        of_batch = jnp.mean(x, axes), jnp.var(x, axes)
+        mean = _over_devices(jnp.mean(x, axes))
+        of_batch = mean, _over_devices(jnp.mean(jnp.square(x - mean), axes))
         kept = self.is_mutable_collection("statistics")
         if self.training and not kept:
             return of_batch
@@ -242,6 +244,14 @@ class _Norm(nn.Module):
         if self.training:
             mean.value, variance.value = of_batch
         return mean.value, variance.value
+
+
+def _over_devices(x):
+    """The mean over the devices that share a batch, where they do."""
+    try:
+        return lax.pmean(x, BATCH_AXIS)
+    except NameError:  # as JAX says that no devices share one
+        return x
 
 
 def extended(params: dict, norms: dict) -> dict:

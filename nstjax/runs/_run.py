@@ -7,6 +7,7 @@ from nstjax.errors import NotFiniteError, UserError, check_choice, notify
 from nstjax.folders import RunFolder
 from nstjax.runs import image, training, transfer
 from nstjax.runs.base import Run
+from nstjax.training.processes import Follower, as_first
 
 LOADERS = {"optimize": image.load, "transfer": transfer.load, "train": training.load}
 
@@ -49,7 +50,7 @@ def run(config, workdir, command="", *, restart=False) -> dict[str, Path]:
         notify(f"note: {note}")
     with RunFolder(workdir, loaded.config, loaded.provenance(command), restart=restart) as folder:
         outputs = {"picture": folder.path / "image.png"}
-        if folder.finished:
+        if as_first(folder.finished):
             notify(f"already finished: {outputs['picture']}")
         else:
             (outcome,) = loaded.run_batch([loaded], folder)
@@ -64,6 +65,17 @@ def run(config, workdir, command="", *, restart=False) -> dict[str, Path]:
                 files.write(folder.path / name, content)
         folder.finish()
         return outputs | loaded.write_report(folder.path)
+
+
+def follow(config) -> None:
+    """Takes part in the training that the first process of several makes by `run`.
+
+    Raises:
+      UserError: for a mistake that a person can mend.
+    """
+    loaded = load(config)
+    if not as_first(False):
+        loaded.run_batch([loaded], Follower())
 
 
 def outcome_files(outcome, label) -> dict[str, dict | bytes]:

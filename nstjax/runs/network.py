@@ -22,6 +22,7 @@ from nstjax.runs import terms
 from nstjax.runs.base import Outcome
 from nstjax.training import loop
 from nstjax.training.pictures import Pictures
+from nstjax.training.processes import Follower, to_host
 
 _TEXTURES = 0.2  # share of procedural textures where there are no pictures but the examples
 _SHOWN = (4, 6)  # pictures and styles of a validation sheet, at most
@@ -72,10 +73,10 @@ def train(run, folder):
 
     Args:
       run: a `TrainingRun`.
-      folder: a `RunFolder` that is not finished.
+      folder: a `RunFolder` that is not finished; a `Follower` in every process but the first.
 
     Returns:
-      An `Outcome`, the content as the network paints it.
+      An `Outcome`, the content as the network paints it; None for a follower.
     """
     config, (perceptual, constants) = run.settings, make_loss(run)
     source = Pictures(run.paths, least=config.crop, side=round(data.LARGEST * config.crop))
@@ -88,8 +89,10 @@ def train(run, folder):
         texture_share=0.0 if config.data else _TEXTURES,
         styles=len(run.styles),
         ranges=tuple(run.strengths.values()),
+        share=(jax.process_index(), jax.process_count()),
     )
     look = functools.partial(_look, run, folder, perceptual, constants, batches)
+    follows = isinstance(folder, Follower)
     try:
         state = loop.train(
             folder,
@@ -101,12 +104,14 @@ def train(run, folder):
             log_every=config.log_every,
             checkpoint_every=config.checkpoint_every,
             average=config.ema,
-            watch=loop.Watch(config.validate_every, look),
+            watch=None if follows else loop.Watch(config.validate_every, look),
         )
     except NotFiniteError as error:
         start = images.resize(run.content.pixels, *run.canvas(config.size))
         return Outcome(start, str(error), {}, {})
-    trained = _stylizer(run, state.result, batches)
+    if follows:
+        return None
+    trained = _stylizer(run, to_host(state.result), batches)
     painted = np.asarray(_painted(run, trained))
     rows = files.read_json_lines(folder.path / "metrics.jsonl")
     cost = {"seconds": rows[-1]["seconds"], "together": 1, "steps": config.steps}
@@ -172,7 +177,7 @@ def _painted(run, trained):
 
 def _look(run, folder, perceptual, constants, batches, step, params):
     """Measures a network on the pictures held out, writes a sheet of them, and keeps the network."""
-    config, count = run.settings, len(run.styles)
+    config, count, params = run.settings, len(run.styles), to_host(params)
     read = [images.load_picture(path) for path in run.held_out] or [run.content]
     squares = np.stack([images.resize_to_cover(p.pixels, config.crop, config.crop) for p in read])
     styles, none = np.arange(len(read)) % count, np.zeros((len(read), len(run.strengths)), np.float32)

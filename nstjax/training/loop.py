@@ -18,11 +18,12 @@ from jax.tree_util import Partial
 
 from nstjax.errors import NotFiniteError
 from nstjax.folders import RunFolder
+from nstjax.networks.transformer import BATCH_AXIS
 from nstjax.progress import progress_bar
 from nstjax.training import data
+from nstjax.training.processes import as_first
 
 _MOST_THREADS = 14
-_BATCH = "batch"  # the axis that devices share
 
 
 class TrainState(NamedTuple):
@@ -72,15 +73,15 @@ def train(
     """Trains `params` from the last checkpoint of a run folder, or from the start.
 
     A batch is divided among the local devices, as many of them as divide it evenly; gradients are means over
-    all. Checkpoints are written while the next steps are made.
+    the devices of all processes. Checkpoints are written while the next steps are made.
 
     Args:
-      folder: for `metrics.jsonl` and checkpoints.
+      folder: for `metrics.jsonl` and checkpoints; a `Follower` in every process but the first.
       loss: `loss(params, batch) -> (scalar, {name: scalar})`. The arrays of a `jax.tree_util.Partial` are
         arguments of the compiled step; those that a function closes over are compiled into it.
       params: a pytree of arrays.
       optimizer: a gradient transformation, such as of `nstjax.training.optimizers`.
-      batches: a `grain.MapDataset` of pytrees of arrays; batch i serves step i.
+      batches: a `grain.MapDataset` of pytrees of arrays, this process's share of them; batch i serves step i.
       steps: in all.
       log_every: steps between lines of metrics, each a mean over the steps since the last one.
       checkpoint_every: steps between checkpoints.
@@ -101,16 +102,18 @@ def train(
     number, saved = folder.resume()
     saved = saved or {"step": 0, "seconds": 0.0, "metrics_bytes": 0}
     state = state if number is None else folder.restore(number, state)
+    saved, state = as_first((saved, state))
     folder.open_metrics(saved["metrics_bytes"])
-    first, seconds, start, rows = saved["step"], saved["seconds"], time.perf_counter(), []
+    first, seconds, start, rows = int(saved["step"]), float(saved["seconds"]), time.perf_counter(), []
     threads = max(1, min(_MOST_THREADS, (os.cpu_count() or 2) - 1))
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * threads)
     mesh = _mesh(batches[0]) if first < steps else None
+    loss, state = (_placed(mesh, tree, PartitionSpec()) for tree in (loss, state))
     stream = itertools.islice(batches[first:].to_iter_dataset(options), steps - first)
     bar = progress_bar(stream, total=steps, initial=first, unit="step")
     with _Saver(folder) as save:
         for step, batch in enumerate(bar, first + 1):
-            state, row = _step(optimizer, mesh, loss, average, state, _placed(mesh, batch))
+            state, row = _step(optimizer, mesh, loss, average, state, _placed(mesh, batch, PartitionSpec(BATCH_AXIS)))
             rows.append(row)
             last = step == steps
             looked = watch is not None and (last or step % watch.every == 0)
@@ -160,27 +163,29 @@ class _Saver:
 
 
 def _mesh(batch):
-    """The local devices that a batch is divided among, or None for one."""
+    """The devices that a batch is divided among, or None for one."""
     size = jax.tree.leaves(batch)[0].shape[0]
     count = math.gcd(size, jax.local_device_count())
-    return Mesh(np.asarray(jax.local_devices()[:count]), (_BATCH,)) if count > 1 else None
+    each = [jax.local_devices(process)[:count] for process in range(jax.process_count())]
+    devices = np.concatenate(each)
+    return Mesh(devices, (BATCH_AXIS,)) if len(devices) > 1 else None
 
 
-def _placed(mesh, batch):
-    """The arrays of a batch on their devices."""
+def _placed(mesh, tree, spec):
+    """The arrays of a pytree on the devices of a mesh; of several processes, each gives its share."""
     if mesh is None:
-        return jax.tree.map(jnp.asarray, batch)
-    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(_BATCH)))
+        return jax.tree.map(jnp.asarray, tree)
+    return jax.make_array_from_process_local_data(NamedSharding(mesh, spec), tree)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
 def _step(optimizer, mesh, loss: Callable, average, state, batch):
     def graded(loss, params, batch):
         found = jax.value_and_grad(loss, has_aux=True)(params, batch)
-        return found if mesh is None else jax.lax.pmean(found, _BATCH)
+        return found if mesh is None else jax.lax.pmean(found, BATCH_AXIS)
 
     if mesh is not None:
-        whole, shares = PartitionSpec(), PartitionSpec(_BATCH)
+        whole, shares = PartitionSpec(), PartitionSpec(BATCH_AXIS)
         specs = {"in_specs": (whole, whole, shares), "out_specs": whole}
         graded = jax.shard_map(graded, mesh=mesh, check_vma=False, **specs)
     (value, report), gradient = graded(loss, state.params, batch)

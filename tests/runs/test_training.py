@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -163,27 +164,42 @@ def test_a_folder_of_pictures_smaller_than_the_crop_is_one_line(tmp_path):
         runs.run(config(data=str(tmp_path / "data")), tmp_path / "run")
 
 
-ON_DEVICES = """
+TOGETHER = """
 import sys
+import jax
 from tests_training import config
 from nstjax import runs
-runs.run(config(batch=8, log_every=1, strengths={"style": (0.1, 10.0)}), sys.argv[1])
+path, network, process = sys.argv[1:]
+if process:
+    jax.distributed.initialize("localhost:" + sys.argv[0], 2, int(process))
+made = config(batch=8, log_every=1, strengths={"style": (0.1, 10.0)}, network=network)
+runs.follow(made) if jax.process_index() else runs.run(made, path)
 """
 
 
 @pytest.mark.slow
-def test_devices_share_a_batch_and_give_the_same_curve(tmp_path):
+@pytest.mark.parametrize("network", ["pytorch_examples", "johnson2016"])
+def test_devices_and_processes_share_a_batch_and_give_the_same_curve(network, tmp_path):
     (tmp_path / "tests_training.py").write_text(Path(__file__).read_text())
-    curves = []
-    for count in (1, 2, 8):
-        flags = f"--xla_force_host_platform_device_count={count}"
+
+    def start(name, devices, process=""):
+        flags = f"--xla_force_host_platform_device_count={devices}"
         place = {"XLA_FLAGS": flags, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
-        line = [sys.executable, "-c", ON_DEVICES, str(tmp_path / str(count))]
-        subprocess.run(line, check=True, env={**os.environ, **place})
-        curves.append([row["loss"] for row in rows(tmp_path / str(count))])
-    assert len(curves[0]) == 6
-    for other in curves[1:]:
-        np.testing.assert_allclose(other, curves[0], rtol=1e-5)  # sums of gradients in another order
+        code = TOGETHER.replace("sys.argv[0]", repr(str(port)))
+        line = [sys.executable, "-c", code, str(tmp_path / name), network, process]
+        return subprocess.Popen(line, env={**os.environ, **place})
+
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        port = found.getsockname()[1]
+    for name, devices in (("1", 1), ("2", 2), ("8", 8)):
+        assert start(name, devices).wait() == 0
+    pair = [start("pair", 2, process) for process in "01"]
+    assert [process.wait(timeout=300) for process in pair] == [0, 0]
+    first, *others = ([row["loss"] for row in rows(tmp_path / name)] for name in ("1", "2", "8", "pair"))
+    assert len(first) == 6
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=1e-5)  # sums of gradients in another order
 
 
 @pytest.mark.slow
