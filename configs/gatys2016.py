@@ -16,14 +16,14 @@ Argument, comma-separated, e.g. `configs/gatys2016.py:variant=code,optimizer=ada
 
 Expect, through `vgg19-8bit`, Tübingen and The Starry Night, 512 x 384 pixels, 500 steps:
 
-  lbfgs         508 evaluations, total 1.67e9 -> 1.01e7, 1.10e7 at 300 steps: swirls, stars and a cypress of
+  lbfgs         501 evaluations, total 1.67e9 -> 9.78e6, 1.06e7 at 300 steps: swirls, stars and a cypress of
                 the painting over the houses and the river, which are all there
   adam          total 1.2e7 at 300 steps and 1.1e7 at 480, unsteady at the end; the same kind of picture
   variant=code  514 evaluations, total 2.93e8 -> 4.42e5, 4.96e5 at 300 steps: more of the photograph's light,
                 short strokes, no swirl in the sky
 
 A step of L-BFGS takes about 1.5 s on two CPU cores; 500 took 10 s on one H100, without compilation.
-Those of L-BFGS were measured with 10 pairs, before its direction left out values at their bounds.
+`variant=code` was measured with 10 pairs, before the direction of L-BFGS left out values at their bounds.
 variant=paper at 256 pixels: still a photograph after 150 steps, the style loss at 84 % of its start.
 """
 

@@ -10,8 +10,8 @@ nstjax/networks/trained and their SHA-256, which the command prints, to nstjax/n
 `python -m experiments.fidelity` says what they are worth.
 
 Expect four and a half hours on two CPU cores that have other work: blocks 1 to 3 83 minutes, 4 and 5 two
-hours, decoders an hour. The loss of blocks 1 to 3 falls from 1.79 to 0.51 (steps 50 and 5000), that of 4 and 5
-from 2.63 to 1.55 (steps 50 and 3000), and those of the decoders to 0.044, 0.066, 0.13, 0.24 and 0.62.
+hours, decoders an hour. The loss of blocks 1 to 3 falls from 1.79 to 0.51 (steps 50 and 5000), that of 4 and
+5 from 2.63 to 1.55 (steps 50 and 3000), and those of the decoders to 0.044, 0.066, 0.13, 0.24 and 0.62.
 docs/mini.md says what came out.
 
 Argument: `seed=1` for another run of the recipe; `smoke`.

@@ -11,7 +11,7 @@ several, separated by commas; --strength is a factor of the style's weight, of a
 from absl import flags
 
 from experiments import command
-from nstjax.runs import apply
+from nstjax.feedforward import painting
 
 _NETWORK = flags.DEFINE_string("network", None, "The file of a trained network.")
 _INPUTS = flags.DEFINE_list("inputs", None, "Pictures, patterns of them, or a folder.")
@@ -23,7 +23,8 @@ _SIZE = flags.DEFINE_integer("size", 0, "Long side in pixels; 0 leaves pictures 
 
 
 def main(_):
-    outputs = apply.run(
+    command.keep_programs()
+    outputs = painting.run(
         _NETWORK.value,
         _INPUTS.value,
         _OUT.value,

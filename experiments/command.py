@@ -15,8 +15,10 @@ from absl import flags, logging
 
 from nstjax import files
 from nstjax.errors import FailedError, UserError, nearest, notify
+from nstjax.networks import download
 
 _AGAIN = 0.5  # seconds
+_WORTH_KEEPING = 0.2  # seconds of compilation
 _HELP = {"-h", "--h", "-help", "--help", "--helpshort", "--helpfull"}
 
 
@@ -93,6 +95,19 @@ def define_path(name, help):
 def line():
     """The command line that started the driver, for provenance."""
     return f"python {shlex.join(sys.orig_argv[1:])}"
+
+
+def keep_programs():
+    """Keeps what is compiled for later starts, beside downloads or in JAX_COMPILATION_CACHE_DIR."""
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        place = download.cache_dir() / "programs"
+        try:
+            files.make_folder(place)
+        except UserError as error:
+            notify(f"note: compiled programs are not kept: {error}")
+            return
+        jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
 
 
 def load_config(named):

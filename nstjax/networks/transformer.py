@@ -18,6 +18,15 @@ NORMS = ("instance", "batch")
 PADDINGS = ("start", "reflect")
 OUTPUTS = ("tanh", "sigmoid", "linear")
 EPSILON = 1e-5
+# The parts of the network, and the norms that some of them begin with, a ReLU after each.
+STAGES = ("first", "down1", "down2", "blocks", "up1", "up2", "last")
+NORMS_BEFORE = {
+    "down1": "norm_first",
+    "down2": "norm_down1",
+    "blocks": "norm_down2",
+    "up2": "norm_up1",
+    "last": "norm_up2",
+}
 _HIDDEN = 64
 # Rows of the kernel of each up-sampling that meet, in a result's even rows, the rows before and at the same
 # place, and in its odd rows those at the same place and after.
@@ -82,51 +91,101 @@ class Transformer(nn.Module):
     styles: int = 1
     strengths: int = 0
 
-    @nn.compact
-    def __call__(self, image: jax.Array, condition: Condition, *, training: bool = False) -> jax.Array:
+    def setup(self):
+        first, second, third = self.widths
+        border = "reflect" if self.padding == "reflect" else "constant"
+        conv = functools.partial(_Conv, mode=border)
+        block = functools.partial(_Conv, third, 3, mode="reflect" if self.padding == "reflect" else "none")
+        up = functools.partial(
+            _Upsample, self.upsampling, "edge" if self.padding == "reflect" else "constant"
+        )
+        self.first, self.last = conv(first, 9), conv(3, 9, bias=True)
+        self.down1, self.down2 = conv(second, 3, stride=2), conv(third, 3, stride=2)
+        self.up1, self.up2 = up(second), up(first)
+        if self.strengths:
+            self.strength1, self.strength2 = nn.Dense(_HIDDEN), nn.Dense(_HIDDEN)
+        for name in ("_first", "_down1", "_down2", "_up1", "_up2"):
+            setattr(self, f"norm{name}", _Norm(self.norm, self.styles))
+        for i in range(1, self.blocks + 1):
+            for j in (1, 2):
+                setattr(self, f"block{i}_{j}", block())
+                setattr(self, f"norm{i}_{j}", _Norm(self.norm, self.styles))
+
+    def __call__(
+        self,
+        image: jax.Array,
+        condition: Condition,
+        *,
+        training: bool = False,
+        size: tuple[jax.Array, jax.Array] | None = None,
+    ) -> jax.Array:
         """Stylised pictures [..., H', W', 3] sRGB; H' and W' are H and W rounded up to multiples of 4.
 
         Args:
           image: [..., H, W, 3] sRGB in [0, 1].
           condition: with the leading axes of `image`, or none.
           training: whether "batch" takes the statistics of this batch.
+          size: the height and width of the picture in the top left of `image`, traced, where that is larger:
+            there, the result is that of the picture alone. For the padding "reflect". None for all.
         """
-        first, second, third = self.widths
-        padded = self.padding == "reflect"
-        hidden = self._hidden(condition.strengths)
-        norm = functools.partial(self._norm, condition.styles, hidden, training)
-        conv = functools.partial(_Conv, mode="reflect" if padded else "constant")
-        x = self.preprocessing(image)
-        x = x if padded else pad(x, "reflect", 8 * self.blocks)
-        x = nn.relu(norm("norm_first", conv(first, 9, name="first")(x)))
-        x = nn.relu(norm("norm_down1", conv(second, 3, stride=2, name="down1")(x)))
-        x = nn.relu(norm("norm_down2", conv(third, 3, stride=2, name="down2")(x)))
-        for i in range(1, self.blocks + 1):
-            block = functools.partial(_Conv, third, 3, mode="reflect" if padded else "none")
-            y = nn.relu(norm(f"norm{i}_1", block(name=f"block{i}_1")(x)))
-            y = norm(f"norm{i}_2", block(name=f"block{i}_2")(y))
-            x = (x if padded else x[..., 2:-2, 2:-2, :]) + y
-        up = functools.partial(_Upsample, self.upsampling, "edge" if padded else "constant")
-        x = nn.relu(norm("norm_up1", up(second, name="up1")(x)))
-        x = nn.relu(norm("norm_up2", up(first, name="up2")(x)))
-        return self._picture(conv(3, 9, bias=True, name="last")(x))
+        x = self.prepared(image)
+        for name in STAGES:
+            x = self.stage(name, x, condition, training=training, size=_at(name, size))
+        return x
 
-    def _norm(self, styles, hidden, training, name, x):
-        return _Norm(self.norm, self.styles, training, name=name)(x, styles, hidden)
+    def prepared(self, image: jax.Array) -> jax.Array:
+        """What the first stage takes of pictures [..., H, W, 3] sRGB."""
+        x = self.preprocessing(image)
+        return x if self.padding == "reflect" else pad(x, "reflect", 8 * self.blocks)
+
+    def stage(self, name: str, x: jax.Array, condition: Condition, *, training=False, size=None) -> jax.Array:
+        """The output [..., h', w', c'] of one of `STAGES`; its norm is the beginning of the next one.
+
+        Args:
+          name: of the stage.
+          x: [..., h, w, c], the output of the stage before, or of `prepared`.
+          condition, training: as of a call.
+          size: rows and columns of `x` that belong to the picture; None for all.
+        """
+        told = condition.styles, self._hidden(condition.strengths), training, size
+        if name in NORMS_BEFORE:
+            x = nn.relu(getattr(self, NORMS_BEFORE[name])(x, *told))
+        if name == "last":
+            return self._picture(self.last(x, size))
+        return self._blocks(x, told, size) if name == "blocks" else getattr(self, name)(x, size)
+
+    def _blocks(self, x, told, size):
+        for i in range(1, self.blocks + 1):
+            y, cut = x, 0 if self.padding == "reflect" else 2
+            for j in (1, 2):
+                y = getattr(self, f"norm{i}_{j}")(getattr(self, f"block{i}_{j}")(y, size), *told)
+                y = nn.relu(y) if j == 1 else y
+            x = x[..., cut : x.shape[-3] - cut, cut : x.shape[-2] - cut, :] + y
+        return x
 
     def _hidden(self, strengths):
         """What all norms read the loss weights from: [..., hidden], or None."""
         if not self.strengths:
             return None
         x = strengths / np.log2(10)
-        for i in (1, 2):
-            x = nn.leaky_relu(nn.Dense(_HIDDEN, name=f"strength{i}")(x), 0.2)
+        for dense in (self.strength1, self.strength2):
+            x = nn.leaky_relu(dense(x), 0.2)
         return x
 
     def _picture(self, y):
         if self.output == "sigmoid":
             return nn.sigmoid(y)
         return self.preprocessing.inverse(self.amplitude * jnp.tanh(y) if self.output == "tanh" else y)
+
+
+def _at(stage, size):
+    """The size of the picture where a stage begins, for its size at the start."""
+    if size is None:
+        return None
+    quarter = [(n + 3) // 4 for n in size]
+    sizes = {"first": size, "down1": size, "down2": [(n + 1) // 2 for n in size]}
+    factor = {"up2": 2, "last": 4}.get(stage, 1)
+    return tuple(sizes.get(stage, [factor * n for n in quarter]))
 
 
 class _Conv(nn.Module):
@@ -139,11 +198,11 @@ class _Conv(nn.Module):
     mode: str = "reflect"
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, size=None):
         kernel = _kernel(self, self.size, x.shape[-1], self.features)
         border = 0 if self.mode == "none" else self.size // 2
         if self.mode == "reflect":
-            x, border = pad(x, "reflect", border), 0
+            x, border = pad(x, "reflect", border, size), 0
         y = convolve(x, kernel, border) if self.stride == 1 else _halved(x, kernel, border)
         return y + self.param("bias", nn.initializers.zeros_init(), (self.features,)) if self.bias else y
 
@@ -175,17 +234,19 @@ class _Upsample(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, size=None):
         c, features = x.shape[-1], self.features
         if self.kind == "subpixel":
             kernel = _kernel(self, 3, c, 4 * features)
-            return _spread(convolve(pad(x, self.mode), kernel, 0))
+            return _spread(convolve(pad(x, self.mode, size=size), kernel, 0))
         kernel = _kernel(self, 4 if self.kind == "transposed4" else 3, c, features)
         if self.kind == "bilinear":
+            x = x if size is None else pad(x, "edge", 0, size)
             *batch, h, w, _ = x.shape
             x = jax.image.resize(x, (*batch, 2 * h, 2 * w, c), "linear")
-            return convolve(pad(x, self.mode), kernel, 0)
-        y = convolve(pad(x, self.mode), _phases(self.kind, kernel), 0)
+            size = None if size is None else (2 * size[0], 2 * size[1])
+            return convolve(pad(x, self.mode, size=size), kernel, 0)
+        y = convolve(pad(x, self.mode, size=size), _phases(self.kind, kernel), 0)
         *batch, h, w, _ = y.shape
         y = y.reshape(*batch, h, w, 2, 2, features)
         rows = [[y[..., i : i + h - 1, j : j + w - 1, i, j, :] for j in (0, 1)] for i in (0, 1)]
@@ -214,12 +275,11 @@ class _Norm(nn.Module):
 
     kind: str
     styles: int
-    training: bool
 
     @nn.compact
-    def __call__(self, x, styles, hidden):
+    def __call__(self, x, styles, hidden, training, size):
         c = x.shape[-1]
-        mean, variance = self._statistics(x)
+        mean, variance = self._statistics(x, training, size)
         scale = styles @ self.param("scale", nn.initializers.ones_init(), (self.styles, c))
         shift = styles @ self.param("shift", nn.initializers.zeros_init(), (self.styles, c))
         if hidden is not None:
@@ -229,21 +289,30 @@ class _Norm(nn.Module):
         scale, shift = scale[..., None, None, :], shift[..., None, None, :]
         return (x - mean) * (lax.rsqrt(variance + EPSILON) * scale) + shift
 
-    def _statistics(self, x):
+    def _statistics(self, x, training, size):
         if self.kind == "instance":
-            mean = jnp.mean(x, (-3, -2), keepdims=True)
-            return mean, jnp.mean(jnp.square(x - mean), (-3, -2), keepdims=True)
+            mean = _mean(x, size)
+            return mean, _mean(jnp.square(x - mean), size)
         axes, c = tuple(range(x.ndim - 1)), x.shape[-1]
         mean = _over_devices(jnp.mean(x, axes))
         of_batch = mean, _over_devices(jnp.mean(jnp.square(x - mean), axes))
         kept = self.is_mutable_collection("statistics")
-        if self.training and not kept:
+        if training and not kept:
             return of_batch
         mean = self.variable("statistics", "mean", jnp.zeros, (c,))
         variance = self.variable("statistics", "variance", jnp.ones, (c,))
-        if self.training:
+        if training:
             mean.value, variance.value = of_batch
         return mean.value, variance.value
+
+
+def _mean(x, size):
+    """Means [..., 1, 1, c] over the positions of a picture."""
+    if size is None:
+        return jnp.mean(x, (-3, -2), keepdims=True)
+    rows, columns = (jnp.arange(n) < m for n, m in zip(x.shape[-3:-1], size, strict=True))
+    inside = (rows[:, None] & columns)[..., None]
+    return jnp.sum(jnp.where(inside, x, 0), (-3, -2), keepdims=True) / (size[0] * size[1])
 
 
 def _over_devices(x):

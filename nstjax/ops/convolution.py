@@ -9,18 +9,35 @@ from jax import lax
 from nstjax.ops.arithmetic import safe_sqrt
 
 
-def pad(x: jax.Array, mode: str, border: int = 1) -> jax.Array:
+def pad(
+    x: jax.Array, mode: str, border: int = 1, size: tuple[jax.Array, jax.Array] | None = None
+) -> jax.Array:
     """Features [..., h, w, c] with a border of positions: [..., h + 2 border, w + 2 border, c].
 
     Args:
       x: [..., h, w, c].
       mode: of `jax.numpy.pad`; "reflect" repeats the one row or column where there is no other.
       border: positions on every side.
+      size: rows and columns of `x` that there are features in, traced; the border begins after them. The mode
+        is then "reflect" or "edge". None for all.
     """
+    if size is not None:
+        for axis, n in zip((-3, -2), size, strict=True):
+            x = jnp.take(x, _within(x.shape[axis], border, mode, n), axis)
+        return x
     rows, columns = ("edge" if n == 1 else mode for n in x.shape[-3:-1])
     batch, sides = [(0, 0)] * (x.ndim - 3), (border, border)
     x = jnp.pad(x, (*batch, sides, (0, 0), (0, 0)), mode=rows)
     return jnp.pad(x, (*batch, (0, 0), sides, (0, 0)), mode=columns)
+
+
+def _within(rows, border, mode, n):
+    """The row, of n, that each of some rows with a border repeats."""
+    at = jnp.arange(-border, rows + border)
+    if mode == "reflect":
+        at = at % jnp.maximum(2 * n - 2, 1)  # to and fro
+        at = jnp.minimum(at, 2 * n - 2 - at)
+    return jnp.clip(at, 0, n - 1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

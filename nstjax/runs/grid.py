@@ -7,8 +7,8 @@ import numpy as np
 from nstjax import files, images
 from nstjax.errors import FailedError, UserError, notify
 from nstjax.folders import RunFolder
-from nstjax.images import sheet
-from nstjax.runs import pictures, stream, transfer
+from nstjax.images import sheet, stream
+from nstjax.runs import pictures, transfer
 from nstjax.runs.cache import Cache
 
 _LARGEST_SHEET = 100  # pictures

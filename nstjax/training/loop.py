@@ -113,7 +113,8 @@ def train(
     bar = progress_bar(stream, total=steps, initial=first, unit="step")
     with _Saver(folder) as save:
         for step, batch in enumerate(bar, first + 1):
-            state, row = _step(optimizer, mesh, loss, average, state, _placed(mesh, batch, PartitionSpec(BATCH_AXIS)))
+            placed = _placed(mesh, batch, PartitionSpec(BATCH_AXIS))
+            state, row = _step(optimizer, mesh, loss, average, state, placed)
             rows.append(row)
             last = step == steps
             looked = watch is not None and (last or step % watch.every == 0)

@@ -13,7 +13,8 @@ from PIL import Image
 
 from nstjax import runs
 from nstjax.errors import CannotWrite, FailedError, UserError
-from nstjax.runs import grid, stream, transfer
+from nstjax.images import stream
+from nstjax.runs import grid, transfer
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "wct.py"

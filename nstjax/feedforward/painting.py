@@ -10,10 +10,10 @@ import numpy as np
 from nstjax import files, images
 from nstjax.errors import FailedError, UserError, check_choice
 from nstjax.feedforward.apply import stylize
+from nstjax.images import stream
 from nstjax.images.encode import SUFFIXES
 from nstjax.networks import stylizers
 from nstjax.networks.stylizers import Stylizer
-from nstjax.runs import stream
 
 
 def run(

@@ -8,11 +8,11 @@ from PIL import Image
 
 from nstjax import images
 from nstjax.errors import FailedError, UserError
+from nstjax.feedforward import painting
 from nstjax.feedforward.apply import stylize
 from nstjax.networks import stylizers
 from nstjax.networks.stylizers import Stylizer
 from nstjax.networks.transformer import Condition, Transformer
-from nstjax.runs import apply
 
 NETWORK = Transformer(widths=(4, 4, 6), blocks=1, styles=2, strengths=1, output="sigmoid")
 
@@ -42,7 +42,7 @@ def place(trained, tmp_path):
 
 
 def run(place, *inputs, out="out", **options):
-    return apply.run(place / "network.safetensors", inputs, place / out, **options)
+    return painting.run(place / "network.safetensors", inputs, place / out, **options)
 
 
 def test_a_folder_is_painted_as_the_function_paints(place, trained):
