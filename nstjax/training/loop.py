@@ -85,7 +85,8 @@ def train(
       steps: in all.
       log_every: steps between lines of metrics, each a mean over the steps since the last one.
       checkpoint_every: steps between checkpoints.
-      average: the decay of an average of the params; 0 for none.
+      average: the decay of an average of the params, which forgets its start faster: after n steps the decay
+        is at most n / (9 + n). 0 for none.
       watch: a `Watch`, or None.
 
     Returns:
@@ -114,7 +115,8 @@ def train(
     with _Saver(folder) as save:
         for step, batch in enumerate(bar, first + 1):
             placed = _placed(mesh, batch, PartitionSpec(BATCH_AXIS))
-            state, row = _step(optimizer, mesh, loss, average, state, placed)
+            decay = min(average, step / (9 + step))
+            state, row = _step(optimizer, mesh, loss, decay, state, placed)
             rows.append(row)
             last = step == steps
             looked = watch is not None and (last or step % watch.every == 0)
@@ -180,7 +182,7 @@ def _placed(mesh, tree, spec):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
-def _step(optimizer, mesh, loss: Callable, average, state, batch):
+def _step(optimizer, mesh, loss: Callable, decay, state, batch):
     def graded(loss, params, batch):
         found = jax.value_and_grad(loss, has_aux=True)(params, batch)
         return found if mesh is None else jax.lax.pmean(found, BATCH_AXIS)
@@ -193,5 +195,5 @@ def _step(optimizer, mesh, loss: Callable, average, state, batch):
     updates, moments = optimizer.update(gradient, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
     slow = state.average
-    slow = slow if slow is None else optax.incremental_update(params, slow, 1 - average)
+    slow = slow if slow is None else optax.incremental_update(params, slow, 1 - decay)
     return TrainState(params, moments, slow), {"loss": value, **report}

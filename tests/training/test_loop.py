@@ -24,7 +24,7 @@ def batches(seed=0):
     return numbers.random_map(lambda _, rng: rng.normal(size=(8, 3)).astype(np.float32))
 
 
-def fit(path, data=None, steps=20, learning_rate=0.1):
+def fit(path, data=None, steps=20, learning_rate=0.1, average=0.0):
     with RunFolder(path, {}, PROVENANCE) as folder:
         trained = loop.train(
             folder,
@@ -35,9 +35,10 @@ def fit(path, data=None, steps=20, learning_rate=0.1):
             steps=steps,
             log_every=3,
             checkpoint_every=5,
+            average=average,
         )
     rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return trained.params["w"], rows
+    return trained.result["w"], rows
 
 
 def without_clock(rows):
@@ -52,6 +53,16 @@ def test_it_learns_and_logs_means(tmp_path):
     once = [float(loss({"w": jnp.zeros((3, 1))}, batches()[0])[0])]
     _, first = fit(tmp_path / "one", steps=1)
     assert first[0]["loss"] == pytest.approx(once[0])
+
+
+def test_an_average_forgets_its_start(tmp_path):
+    one, _ = fit(tmp_path / "one", steps=1)
+    averaged, _ = fit(tmp_path / "averaged", steps=1, average=0.999)
+    np.testing.assert_allclose(averaged, 0.9 * one, rtol=1e-6)  # from 0
+    w, _ = fit(tmp_path / "long", steps=200, average=0.999)
+    assert np.allclose(w, 1, atol=0.1)
+    bounded, _ = fit(tmp_path / "bounded", steps=1, average=0.05)
+    np.testing.assert_allclose(bounded, 0.95 * one, rtol=1e-6)
 
 
 def test_a_stopped_training_ends_with_the_same_bytes(tmp_path):
