@@ -279,7 +279,7 @@ def smoke_training(config):
     config = config if config.calibrate else calibrated(config)
     config.size, config.crop, config.batch = 64, 32, 2
     config.steps, config.accumulate = min(config.steps, 6), 1
-    config.network_args = {"widths": (4, 6, 8), "blocks": 1}
+    config.network_args.update({"widths": (4, 6, 8), "blocks": 1})
     config.weights, config.preprocessing = "mini", ""
     config.normalise = False
     config.log_every, config.checkpoint_every, config.validate_every = 2, 4, 3

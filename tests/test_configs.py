@@ -24,9 +24,10 @@ from nstjax.runs.stage import initial_image, make_encoder, make_stage
 from nstjax.runs.terms import within
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
-# Of other drivers: test_distill.py, test_universalrun.py and runs/test_training.py run them.
-OTHERS = ("decoder", "johnson2016", "mini", "paintings", "wct")
-SWEEPS = [p.stem for p in CONFIGS if "def get_sweep" in p.read_text() and p.stem not in OTHERS]
+# Of other methods: test_distill.py, test_universalrun.py, runs/test_training.py and sweeps/test_trainings.py
+# run them.
+OTHERS = ("decoder", "johnson2016", "learned", "mini", "paintings", "upsampling", "wct")
+SWEEPS = [p.stem for p in CONFIGS if "def get_sweep" in p.read_text() and p.stem != "wct"]
 # `make test-all` runs all, and traces a step of each. Every config is loaded, and every point of a sweep.
 QUICK = ("demo",)
 

@@ -29,8 +29,8 @@ def of_metric(metric, arrays):
     return lambda x, s, where: metric(*(x, s)[:arrays])
 
 
-METRICS = {"ssim": 2, "edge_ssim": 2, "high_frequency": 1, "saturation": 1, "clipped": 1}
-METRICS |= {"colour_gaps": 2, "channel_gaps": 2}
+METRICS = {"ssim": 2, "edge_ssim": 2, "high_frequency": 1, "checkerboard": 1, "saturation": 1}
+METRICS |= {"clipped": 1, "colour_gaps": 2, "channel_gaps": 2}
 # Every one as f(x, s, where) of features and a mask or None.
 ALL = {
     **{f"losses.{row.name}": of_loss(row.loss) for row in rows.TABLE},

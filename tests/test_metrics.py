@@ -16,6 +16,7 @@ MEASURES = {
     "ssim": metrics.ssim,
     "edge_ssim": metrics.edge_ssim,
     "high_frequency": lambda x, reference: metrics.high_frequency(x),
+    "checkerboard": lambda x, reference: metrics.checkerboard(x),
     "saturation": lambda x, reference: metrics.saturation(x),
     "clipped": lambda x, reference: metrics.clipped(x),
     "colour_gaps": metrics.colour_gaps,

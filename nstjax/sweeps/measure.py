@@ -133,6 +133,7 @@ def _of_picture(subject, image, distance):
     """The measures of a picture, of which `distance` is that of features to the content's."""
     found = {
         "high_frequency": metrics.high_frequency(image),
+        "checkerboard": metrics.checkerboard(image),
         "saturation": metrics.saturation(image),
         "clipped": metrics.clipped(image),
     }

@@ -23,6 +23,7 @@ MEANINGS = {
     "ssim": "structural similarity of luminance to the content, 1 for equal",
     "edge_ssim": "the same of the edges alone",
     "high_frequency": "RMS of luminance minus its Gaussian blur (σ = 2 pixels)",
+    "checkerboard": "energy of patterns of period 4, over that of the waves beside them; about 1 without",
     "saturation": "mean of the largest minus the smallest of red, green and blue",
     "clipped": "share of values at the ends of their range",
     "colour_mean": "distance of the mean colour to the style's, root mean square over channels",

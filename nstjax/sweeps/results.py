@@ -172,7 +172,10 @@ def by_setting(design: Design, points: Sequence[Point]) -> dict[str, list[Point]
 
 
 def curves(point: Point) -> dict[str, Any] | None:
-    """{"step", "evaluations", "seconds", "terms": {"total", "term/tap", ...}} of a point, thinned out."""
+    """{"step", "evaluations", "seconds", "terms": {"total", "term/tap", ...}} of a point, thinned out.
+
+    A network that was trained has no evaluations.
+    """
     path = point.folder and point.folder / "metrics.jsonl"
     if not path or not path.exists():
         return None
@@ -180,7 +183,8 @@ def curves(point: Point) -> dict[str, Any] | None:
     kept = sorted({round(i) for i in np.linspace(0, len(rows) - 1, min(len(rows), _CURVE))})
     rows = [rows[i] for i in kept]
     terms = dict.fromkeys(k for row in rows for k in row if k not in _NOT_TERMS and "gradient/" not in k)
-    axes = {axis: [row[axis] for row in rows] for axis in ("step", "evaluations", "seconds")}
+    axes = ["step", *(["evaluations"] if "evaluations" in rows[0] else []), "seconds"]
+    axes = {axis: [row[axis] for row in rows] for axis in axes}
     return axes | {"terms": {term: [row.get(term) for row in rows] for term in terms}}
 
 
