@@ -24,7 +24,8 @@ from nstjax.images import read_aloud
 from nstjax.networks import stylizers
 from nstjax.runs.network import make_loss
 
-_WORKDIR = command.define_path("workdir", "The folder of a finished training.")
+_WORKDIR = command.define_path("workdir", "The folder of a training.")
+_NETWORK = command.define_path("network", "Another of its networks, such as that of a validation.")
 _PHOTOGRAPHS = flags.DEFINE_list("photographs", None, "Pictures that the network was not trained on.")
 _SIZES = flags.DEFINE_list("sizes", ["256", "512"], "Sides of the squares in pixels.")
 _METHODS = flags.DEFINE_list("methods", ["adam", "lbfgs"], "Methods of optimisation, with their usual rates.")
@@ -35,7 +36,7 @@ _OUT = command.define_path("out", "Folder for equals.json.")
 def main(_):
     folder = _WORKDIR.value
     run = runs.load(files.read_json(folder / "config.json"))
-    trained = stylizers.read(folder / "network.safetensors")
+    trained = stylizers.read(_NETWORK.value or folder / "network.safetensors")
     perceptual, constants = make_loss(run)
     photographs = [read_aloud(name).pixels for name in _PHOTOGRAPHS.value]
     files.make_folder(_OUT.value)

@@ -45,6 +45,15 @@ def test_train_apply_export_and_the_worth_in_steps(tmp_path):
     assert worth.returncode == 0, worth.stderr
     rows = files.read_json(tmp_path / "eq" / "equals.json")["rows"]
     assert [row["style"] for row in rows] == [0, 1] and "| 32 | lbfgs |" in worth.stdout
+    words = ["--photographs=example:coffee", "--size=32", "--strengths=0.5,2", f"--alone=2:{tmp_path}/run"]
+    strengths = run("strengths", f"--workdir={tmp_path}/run", *words, f"--out={tmp_path}/st")
+    assert strengths.returncode == 0, strengths.stderr
+    rows = files.read_json(tmp_path / "st" / "strengths.json")["rows"]
+    assert [row["strength"] for row in rows] == [0.5, 2] and "| strength | total |" in strengths.stdout
+    for row in rows:
+        factor = row["strength"] ** (2 / 3)  # a geometric mean of three weights is 1
+        parts = row["style"] * factor + (row["content"] + row["tv"]) * factor / row["strength"]
+        assert row["total"] == pytest.approx(parts, rel=1e-4)
 
 
 @pytest.mark.slow
@@ -56,5 +65,7 @@ def test_mistakes_are_one_line(tmp_path):
     ):
         done = run(driver, f"--network={tmp_path}/network.safetensors", *words)
         assert done.returncode == 2 and line in done.stderr and len(done.stderr.splitlines()) == 1
+    done = run("train", f"--config={ROOT}/configs/paintings.py", f"--workdir={tmp_path}/run", "--distributed")
+    assert done.returncode == 2 and "expected a cluster manager that JAX knows" in done.stderr
     done = run("train", f"--config={ROOT}/configs/wct.py", f"--workdir={tmp_path}/run")
     assert done.returncode == 2 and "method 'transfer': expected a network's" in done.stderr
