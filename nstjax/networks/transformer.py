@@ -28,6 +28,7 @@ NORMS_BEFORE = {
     "last": "norm_up2",
 }
 _HIDDEN = 64
+_FEW = 16  # channels of an output for which `_in_squares` is faster
 # Rows of the kernel of each up-sampling that meet, in a result's even rows, the rows before and at the same
 # place, and in its odd rows those at the same place and after.
 _MEETINGS = {
@@ -203,7 +204,9 @@ class _Conv(nn.Module):
         border = 0 if self.mode == "none" else self.size // 2
         if self.mode == "reflect":
             x, border = pad(x, "reflect", border, size), 0
-        y = convolve(x, kernel, border) if self.stride == 1 else _halved(x, kernel, border)
+        few = self.size == 9 and self.features <= _FEW and not (border or x.shape[-3] % 2 or x.shape[-2] % 2)
+        alike = _in_squares if few else functools.partial(convolve, border=border)
+        y = alike(x, kernel) if self.stride == 1 else _halved(x, kernel, border)
         return y + self.param("bias", nn.initializers.zeros_init(), (self.features,)) if self.bias else y
 
 
@@ -218,12 +221,32 @@ def _halved(x, kernel, border):
     *batch, h, w, c = x.shape
     h, w = h + 2 * border, w + 2 * border
     sides = [(border, border + n % 2) for n in (h, w)]
-    x = jnp.pad(x, [(0, 0)] * len(batch) + sides + [(0, 0)])
-    h, w = (h + 1) // 2, (w + 1) // 2
-    squares = x.reshape(*batch, h, 2, w, 2, c).swapaxes(-4, -3).reshape(*batch, h, w, 4 * c)
+    squares = _squares(jnp.pad(x, [(0, 0)] * len(batch) + sides + [(0, 0)]))
     kernel = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
     kernel = kernel.reshape(2, 2, 2, 2, c, -1).transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 4 * c, -1)
     return convolve(squares, kernel, 0)
+
+
+def _in_squares(x, kernel):
+    """A convolution of 9 x 9 without a border, as one of 5 x 5 on squares of four positions.
+
+    It multiplies 1.2 times as often, but with four times as many channels, which a CPU is busier with.
+    """
+    n, _, c, _ = kernel.shape
+    meets = np.zeros((2, n, n // 2 + 1, 2), np.float32)  # place, row of the kernel, square, place in it
+    for place in (0, 1):
+        for row in range(n):
+            meets[place, row, (place + row) // 2, (place + row) % 2] = 1
+    of_squares = jnp.einsum("aiAr,bjBs,ijck->ABrscabk", meets, meets, kernel, precision=lax.Precision.HIGHEST)
+    of_squares = of_squares.reshape(n // 2 + 1, n // 2 + 1, 4 * c, -1)
+    return _spread(convolve(_squares(x), of_squares, 0))
+
+
+def _squares(x):
+    """[..., 2 h, 2 w, c] to [..., h, w, 4 c], the channels of a square of four positions."""
+    *batch, h, w, c = x.shape
+    squares = x.reshape(*batch, h // 2, 2, w // 2, 2, c).swapaxes(-4, -3)
+    return squares.reshape(*batch, h // 2, w // 2, 4 * c)
 
 
 class _Upsample(nn.Module):
