@@ -5,7 +5,8 @@ Lines on stdout, and `bench.json` in --out. One process, the programs in turns, 
 points of a sweep run together and one by one, into `sweep.json`; with `universal`, the published WCT chain
 beside PyTorch's, into `universal.json`, from the files that --weights, --content and --style name; with
 `lbfgs`, what L-BFGS reaches in 300 evaluations by its memory, beside PyTorch's, into `lbfgs.json`; with
-`networks`, a pass through the residual network beside PyTorch's, into `networks.json`.
+`networks`, a pass through the residual network beside PyTorch's, into `networks.json`; with `data`, the crops
+that networks learn from, of the folders that --data names and of 100 000 small files, into `data.json`.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
@@ -17,7 +18,15 @@ beside PyTorch's, into `universal.json`, from the files that --weights, --conten
 import jax
 from absl import flags
 
-from benchmarks import bench_lbfgs, bench_losses, bench_networks, bench_steps, bench_sweep, bench_universal
+from benchmarks import (
+    bench_data,
+    bench_lbfgs,
+    bench_losses,
+    bench_networks,
+    bench_steps,
+    bench_sweep,
+    bench_universal,
+)
 from experiments import command
 from nstjax import files
 
@@ -26,6 +35,7 @@ _SIZES = flags.DEFINE_list("sizes", ["128", "256", "512"], "Picture sides in pix
 _WEIGHTS = flags.DEFINE_string("weights", "", "Folder of the wct16x files, for universal.")
 _CONTENT = flags.DEFINE_string("content", "example:coffee", "A picture, for universal.")
 _STYLE = flags.DEFINE_string("style", "example:brushwork", "A picture, for universal.")
+_DATA = flags.DEFINE_string("data", "", "Folders of photographs, for data; the examples by default.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are reported.")
 
 
@@ -40,6 +50,8 @@ def main(argv):
         name, rows = "lbfgs.json", bench_lbfgs.measure(map(int, _SIZES.value))
     elif "networks" in argv:
         name, rows = "networks.json", bench_networks.measure(map(int, _SIZES.value), _ROUNDS.value)
+    elif "data" in argv:
+        name, rows = "data.json", bench_data.measure(_DATA.value, map(int, _SIZES.value))
     elif "universal" in argv:
         rows = bench_universal.measure(_WEIGHTS.value, _CONTENT.value, _STYLE.value, _ROUNDS.value)
         name = "universal.json"
@@ -50,4 +62,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    command.run(main, required=["out"], words=["lbfgs", "losses", "networks", "sweep", "universal"])
+    command.run(main, required=["out"], words=["data", "lbfgs", "losses", "networks", "sweep", "universal"])

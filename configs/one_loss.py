@@ -8,13 +8,14 @@ start, steps and network for all; each term is divided by the norm of its gradie
 noise, so that the weight of the style is its share of the gradient there, whatever the loss. A loss
 that compares with the content, or with nothing, is added to a Gram loss.
 
-Expect, with blocks 1-3 of the real weights (--config.beyond_weights=drop) at 192 pixels, half a minute a
-picture on two CPU cores and two or three for `mrf` and `contextual` (docs/losses.jpg: The Golden Gate
-Bridge after The Starry Night). Gram, its relatives and first moments bring colours and strokes; moments of
-more than one order, transport and correlation more of both and the dark foreground; `mrf` and `relaxed_emd`
-whole stars. `colour_histogram` and `palette` change colours alone, and dither. Three feature losses beside
-Gram are one picture, as they are multiples of each other; `value_range` does nothing where the optimiser
-projects to [0, 1], as it does here.
+Expect, through `vgg19-8bit` at 192 pixels, 42 minutes for all on two CPU cores that had other work
+(docs/losses.jpg: The Golden Gate Bridge after The Starry Night). Gram, its relatives and first moments bring
+colours and strokes, and a star or two; moments of more than one order, Gaussian transport and `mmd_gaussian`
+more of both and the dark foreground; `correlation`, `contextual`, `mrf`, `moments_l1` and `relaxed_emd` a sky
+of stars, the last two a cypress in the place of the tower. `colour_histogram` and `palette` change colours
+alone, and dither. Three feature losses beside Gram are one picture, as they are multiples of each other; so
+are the four of total variation, nearly; `value_range` does nothing where the optimiser projects to [0, 1],
+as it does here.
 
 Arguments: `loss=gram`; `smoke`.
 """
