@@ -13,6 +13,7 @@ from nstjax import files, images
 from nstjax.runs import page
 
 _HEAD = ("step", "stage", "seconds", "evaluations")
+_HELD_OUT = "validation/"  # before the names of what is measured of the pictures held out
 _TOTALS = ("total", "loss")  # of a picture, of a network
 _COLOURS = ("#2563a8", "#c2571a", "#3d8b4f", "#8f4aa3", "#b03a48", "#5d6b78", "#a08417", "#2a8a8a")
 # Values this far below the largest are rounding: a content loss that starts from its own content.
@@ -39,7 +40,8 @@ def write(run: Any, folder: str | Path) -> None:
         notes=provenance["notes"],
         figures=_figures(run, folder / "image.png"),
         curves=_curves(rows),
-        losses=list(_losses(rows, weights)),
+        held_out=any(name.startswith(_HELD_OUT) for name in rows[-1]),
+        losses=list(_losses(rows, weights if len(run.styles) < 2 else {})),
         config=_flat(config),
         provenance=_flat(provenance),
         command=provenance["command"],
@@ -90,11 +92,11 @@ def _losses(rows, weights):
 
 
 def _terms(row):
-    return [name for name in row if name not in _HEAD and not name.startswith("gradient/")]
+    return [name for name in row if name not in _HEAD and not name.startswith(("gradient/", _HELD_OUT))]
 
 
 def _curves(rows):
-    """Loss curves as SVG: one panel per term, one line per tap."""
+    """Loss curves as SVG: one panel per term, one line per tap, a dashed one of the pictures held out."""
     panels = {}
     for name in _terms(rows[-1]):
         panels.setdefault(name.split("/")[0], []).append(name)
@@ -107,9 +109,10 @@ def _panel(title, members, rows):
     axes = figure.add_subplot(xlabel="step", yscale="log")
     axes.set_title(title, parse_math=False)
     for name, colour in zip(members, _COLOURS * len(members), strict=False):
-        positive = [row for row in rows if row.get(name, 0) > 0]
-        steps, values = [row["step"] for row in positive], [row[name] for row in positive]
-        axes.plot(steps, values, color=colour, label=_short(name))
+        for key, look in ((name, {"label": _short(name)}), (_HELD_OUT + name, {"linestyle": "--"})):
+            positive = [row for row in rows if row.get(key, 0) > 0]
+            steps, values = [row["step"] for row in positive], [row[key] for row in positive]
+            axes.plot(steps, values, color=colour, **look)
     largest = max((row.get(name, 0) for name in members for row in rows), default=0)
     if largest > 0:
         axes.set_ylim(bottom=max(axes.get_ylim()[0], _ROUNDING * largest))

@@ -53,6 +53,7 @@ def test_a_run_leaves_the_network_its_picture_its_curve_and_what_was_seen(finish
     assert [row["step"] for row in rows(folder) if "validation/loss" in row] == [3, 6]
     seen = sorted(path.name for path in (folder / "validation").iterdir())
     assert seen == [f"000000{step}.{suffix}" for step in (3, 6) for suffix in ("jpg", "safetensors")]
+    assert "dashed, of the pictures held out" in outputs["report"].read_text()
     last = (folder / "validation" / "0000006.safetensors").read_bytes()
     assert last == outputs["network"].read_bytes()
     measured = {row["step"]: row["validation/loss"] for row in rows(folder) if "validation/loss" in row}
