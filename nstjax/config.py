@@ -129,6 +129,8 @@ def default_training_config():
       accumulate: steps whose gradients are averaged before the parameters change.
       optimizer: of optax by name, or "muon", which learns faster (`nstjax.training.optimizers`).
       augmentation: "crop" (and flip) or "jitter" (`nstjax.feedforward.data`).
+      precision: of the products of features: "bfloat16", "tensorfloat32" or "float32", where a device has it,
+        as no CPU does; sums and moments are float32. "" for what the device does by itself.
       ema: decay of the average of the parameters that is the result; 0 for the last parameters.
       validate_every: steps between looks at the pictures held out.
       dtype: of the network's file.
@@ -152,6 +154,7 @@ def default_training_config():
     config.accumulate = 1
     config.augmentation = "crop"
     config.learning_rate = 1e-3
+    config.precision = ""
     config.ema = 0.0
     config.log_every = 50
     config.checkpoint_every = 250

@@ -94,18 +94,19 @@ def train(run, folder):
     look = functools.partial(_look, run, folder, perceptual, constants, batches)
     follows = isinstance(folder, Follower)
     try:
-        state = loop.train(
-            folder,
-            Partial(perceptual, constants),
-            _start(run),
-            run.optimizer,
-            batches,
-            steps=config.steps,
-            log_every=config.log_every,
-            checkpoint_every=config.checkpoint_every,
-            average=config.ema,
-            watch=None if follows else loop.Watch(config.validate_every, look),
-        )
+        with jax.default_matmul_precision(config.precision or None):
+            state = loop.train(
+                folder,
+                Partial(perceptual, constants),
+                _start(run),
+                run.optimizer,
+                batches,
+                steps=config.steps,
+                log_every=config.log_every,
+                checkpoint_every=config.checkpoint_every,
+                average=config.ema,
+                watch=None if follows else loop.Watch(config.validate_every, look),
+            )
     except NotFiniteError as error:
         start = images.resize(run.content.pixels, *run.canvas(config.size))
         return Outcome(start, str(error), {}, {})

@@ -182,6 +182,7 @@ def _check_values(config):
     choices = {"augmentation": data.AUGMENTATIONS, "dtype": ("float32", "float16"), "pooling": POOLINGS}
     choices |= {"padding": tuple(PADDINGS), "preprocessing": ("", *PREPROCESSINGS)}
     choices |= {"beyond_weights": ("refuse", "drop"), "network": tuple(transformer.PRESETS)}
+    choices |= {"precision": ("", "bfloat16", "tensorfloat32", "float32")}
     for key, valid in choices.items():
         check_choice(key, config[key], valid)
     if config.calibrate:

@@ -98,6 +98,7 @@ def test_a_training_that_is_stopped_ends_with_the_same_bytes(finished, tmp_path,
 @pytest.mark.slow
 def test_batch_norm_accumulation_and_averages_train_as_well(tmp_path):
     made = config(network="johnson2016", ema=0.9, accumulate=2, calibrate="terms", optimizer="adamw")
+    made.precision = "bfloat16"
     outputs = runs.run(made, tmp_path / "run")
     trained = stylizers.read(outputs["network"])
     variances = [leaf["variance"] for leaf in trained.variables["statistics"].values()]
@@ -140,6 +141,7 @@ REFUSED = {
         {"optimizer": "muon", "schedule": "cosine_decay_schedule"},
         "schedule_args.init_value is required",
     ),
+    "precision": ({"precision": "float16"}, "precision 'float16' is unknown; did you mean 'bfloat16'"),
     "held out": ({"held_out": ("x",)}, "no picture of data has the name 'x'"),
     "data": ({"data": "nowhere"}, "data nowhere: no such folder"),
     "masks": ({"content_mask": "x.png"}, "a network is trained without masks"),
