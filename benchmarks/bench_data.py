@@ -16,7 +16,7 @@ from nstjax.training.pictures import Pictures, find
 
 FILES = 100_000
 SIDE = 64  # of the many pictures
-SEEN = (1_000, 100_000, 200_000, 300_000, 400_000)  # crops after which memory is looked at
+SEEN = (1_000, 100_000, 200_000, 300_000)  # crops after which memory is looked at
 
 
 def measure(folders, sizes):

@@ -1,5 +1,6 @@
 """The pictures of folders as training data: read when they are needed, and kept while there is room."""
 
+import math
 import os
 import threading
 from collections import OrderedDict
@@ -38,6 +39,48 @@ def find(data: str, held_out: Sequence[str] = ()) -> tuple[list[str], list[str]]
     return kept, [path for path in found if names[path] in held_out]
 
 
+class _Kept:
+    """Pictures in one piece of memory, each over the oldest that are in its way.
+
+    Pieces of their own, given back one by one, leave gaps that memory grows by.
+    """
+
+    def __init__(self, room):
+        self._memory, self._end = np.empty(room, np.uint8), 0
+        self._places: OrderedDict[int, tuple[int, tuple[int, ...]]] = OrderedDict()  # the oldest first
+
+    def __len__(self):
+        return len(self._places)
+
+    def get(self, key):
+        """A copy of a picture, or None."""
+        if key not in self._places:
+            return None
+        start, shape = self._places[key]
+        return self._memory[start : start + math.prod(shape)].reshape(shape).copy()
+
+    def add(self, key, picture):
+        """Keeps a picture [H, W, 3] uint8, if there is room for it."""
+        size = picture.size
+        if key in self._places or size > len(self._memory):
+            return
+        if self._end + size > len(self._memory):
+            self._forget(self._end, len(self._memory))
+            self._end = 0
+        self._forget(self._end, self._end + size)
+        self._memory[self._end : self._end + size] = picture.reshape(-1)
+        self._places[key] = self._end, picture.shape
+        self._end += size
+
+    def _forget(self, start, end):
+        """Forgets the oldest pictures as long as they begin in a part of the memory."""
+        while self._places:
+            key, (at, _) = next(iter(self._places.items()))
+            if not start <= at < end:
+                break
+            del self._places[key]
+
+
 class Pictures:
     """A sequence of pictures [H, W, 3] uint8, as `grain.MapDataset.source` takes it; may be read by threads.
 
@@ -56,9 +99,8 @@ class Pictures:
           side: shorter sides above it are reduced to it.
           room: bytes of pictures that are kept.
         """
-        self._paths, self._least, self._side, self._room = list(paths), least, side, room
-        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._bytes, self._lock = 0, threading.Lock()
+        self._paths, self._least, self._side = list(paths), least, side
+        self._kept, self._lock = _Kept(room), threading.Lock()
         self.left_out: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -75,15 +117,15 @@ class Pictures:
             if self._paths[at] in self.left_out:
                 continue
             with self._lock:
-                if at in self._kept:
-                    self._kept.move_to_end(at)
-                    return self._kept[at]
+                if (kept := self._kept.get(at)) is not None:
+                    return kept
             try:
                 picture = self._read(self._paths[at])
             except UserError as error:
                 self._leave_out(self._paths[at], str(error))
                 continue
-            self._keep(at, picture)
+            with self._lock:
+                self._kept.add(at, picture)
             return picture
         raise UserError(
             f"data: none of {len(self)} pictures can be used; the first: {next(iter(self.left_out.values()))}"
@@ -99,14 +141,6 @@ class Pictures:
             h, w = (round(n * self._side / shorter) for n in pixels.shape[:2])
             pixels = np.asarray(Image.fromarray(pixels).resize((w, h), Image.Resampling.LANCZOS))
         return pixels
-
-    def _keep(self, at, picture):
-        with self._lock:
-            if at not in self._kept:
-                self._kept[at] = picture
-                self._bytes += picture.nbytes
-            while self._bytes > self._room:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
     def _leave_out(self, path, reason):
         with self._lock:

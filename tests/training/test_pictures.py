@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from nstjax.errors import UserError
-from nstjax.training.pictures import Pictures, find
+from nstjax.training.pictures import Pictures, _Kept, find
 
 
 @pytest.fixture
@@ -66,6 +66,23 @@ def test_pictures_are_reduced_and_few_are_kept(folder):
     source = Pictures(paths, least=16, side=20, room=4000)
     shapes = {names([path])[0]: source[i].shape for i, path in enumerate(paths)}
     assert shapes == {"p.png": (20, 30, 3), "q.png": (32, 20, 3), "r.png": (20, 20, 3)}
-    assert source._bytes <= 4000 and len(source._kept) == 2
-    first = source[0]
-    assert source[0] is first
+    assert 0 < len(source._kept) < 3
+    for i in (0, 1, 2, 0, 2, 1):
+        alone = Pictures(paths, least=16, side=20, room=0)[i]
+        for _ in range(2):
+            np.testing.assert_array_equal(source[i], alone)
+
+
+def test_what_is_kept_is_what_was_read_last():
+    rng = np.random.default_rng(0)
+    kept, added = _Kept(1000), {}
+    for key in range(400):
+        added[key] = rng.integers(0, 256, (rng.integers(1, 9), rng.integers(1, 16), 3), dtype=np.uint8)
+        kept.add(key, added[key])
+        there = [i for i in added if kept.get(i) is not None]
+        assert there == list(range(there[0], key + 1)) and len(there) == len(kept)
+        for i in there:
+            np.testing.assert_array_equal(kept.get(i), added[i])
+        assert sum(added[i].size for i in there) > 1000 - 3 * 8 * 15 * 3 or there[0] == 0
+    kept.add("large", np.zeros((20, 20, 3), np.uint8))
+    assert kept.get("large") is None and len(kept) > 1
