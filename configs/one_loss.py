@@ -26,7 +26,8 @@ from nstjax.config import default_config, parse_arg, smoke, term
 CONTENT = "relu4_2"
 OF_CONTENT = ("feature", "feature_deep_photo", "feature_sum", "self_similarity")
 OF_THE_PICTURE = (
-    *("laplacian", "tv_anisotropic", "tv_corner", "tv_isotropic", "tv_nine_point", "value_range"),
+    *("laplacian", "matting", "tv_anisotropic", "tv_corner", "tv_isotropic", "tv_nine_point"),
+    "value_range",
 )
 
 

@@ -14,6 +14,7 @@ from nstjax.losses._feature import feature, feature_deep_photo, feature_sum
 from nstjax.losses._gram import gram, gram_l1_normalised
 from nstjax.losses._histogram_binned import histogram_binned
 from nstjax.losses._laplacian import laplacian
+from nstjax.losses._matting import matting
 from nstjax.losses._mmd import mmd_linear, mmd_polynomial
 from nstjax.losses._mmd_gaussian import mmd_gaussian, mmd_gaussian_paired
 from nstjax.losses._mrf import mrf
@@ -41,6 +42,7 @@ __all__ = [
     "histogram",
     "histogram_binned",
     "laplacian",
+    "matting",
     "mean_std",
     "mmd_gaussian",
     "mmd_gaussian_paired",

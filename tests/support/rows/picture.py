@@ -29,6 +29,23 @@ def laplacian(x, s):
     return 255**2 * (scipy.signal.convolve2d(padded, kernel, "valid") ** 2).mean()
 
 
+def matting_laplacian(guide, epsilon):
+    """Levin's L [n, n] of a picture, dense."""
+    h, w, c = guide.shape
+    found, places = np.zeros((h * w, h * w)), np.arange(h * w).reshape(h, w)
+    for window in np.lib.stride_tricks.sliding_window_view(places, (3, 3)).reshape(-1, 9):
+        apart = flat(guide)[window] - flat(guide)[window].mean(0)
+        inverse = np.linalg.inv(apart.T @ apart / 9 + epsilon / 9 * np.eye(c))
+        found[np.ix_(window, window)] += np.eye(9) - (1 + apart @ inverse @ apart.T) / 9
+    return found
+
+
+def matting(x, s, epsilon=1e-7):
+    if min(x.shape[:2]) < 3:
+        return 0.0
+    return np.trace(flat(x).T @ matting_laplacian(s, epsilon) @ flat(x)) / len(flat(x))
+
+
 def soft_histogram(x, bins):
     centres = np.linspace(0, 1, bins)[:, None]
     values = np.clip(flat(x), 0, 1)[:, None]
@@ -63,6 +80,7 @@ ROWS = (
     Row("tv_nine_point", losses.tv_nine_point(), nine_point, compares=False),
     Row("value_range", losses.value_range(), excess, compares=False),
     Row("laplacian", losses.laplacian(pool=1), laplacian),
+    Row("matting", losses.matting(), matting, rounding=1e-6),
     Row("colour_histogram", losses.colour_histogram(), colours),
     Row(
         "colour_histogram l2",
