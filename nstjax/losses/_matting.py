@@ -89,7 +89,8 @@ def _centred(x):
 def _inverse_factors(guide, epsilon):
     """The upper parts, column by column, of the inverses of R: of windows over sqrt(epsilon) I, as Q R."""
     ridge, count = math.sqrt(epsilon), len(guide)
-    orthogonal, factors, inverse = [], {}, {}
+    orthogonal: list[list] = []
+    factors, inverse = {}, {}
     for j, column in enumerate(guide):
         zero = jnp.zeros_like(column[0])
         rest = [*column, *(zero + ridge if i == j else zero for i in range(count))]
@@ -109,7 +110,7 @@ def _energy(x, guide, factors, epsilon):
     count = len(guide)
     places = ((i, j) for j in range(count) for i in range(j + 1))
     inverse = {place: factors[..., n] for n, place in enumerate(places)}
-    total = 0.0
+    total = jnp.zeros((), factors.dtype)
     for channel in x:
         along = [sum(a * b for a, b in zip(of_guide, channel, strict=True)) for of_guide in guide]
         turned = [sum(inverse[i, j] * along[i] for i in range(j + 1)) for j in range(count)]
