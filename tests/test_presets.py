@@ -256,7 +256,9 @@ def test_every_preset_is_held_to_its_source():
     assert set(ALL) == set(WHOLE) | elsewhere
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ("crowsonkb", "strotss"))) for n in WHOLE]
+)
 def test_a_preset_computes_what_its_source_does(name):
     assert parts(getattr(presets, name)()) == pytest.approx(WHOLE[name](), rel=1e-4)
 
@@ -327,7 +329,11 @@ def deep_painterly(name, tap, pull):
     return {"content": 1, "style": 1, "histogram": 10}[name] * pull / (np.linalg.norm(pull) + 1e-8)
 
 
-@pytest.mark.parametrize("controlled", [risser2017, deep_painterly], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "controlled",
+    [pytest.param(risser2017, marks=pytest.mark.slow), deep_painterly],
+    ids=lambda f: f.__name__,
+)
 def test_a_preset_pulls_as_its_source_does(controlled):
     reads = {"content": STYLE[3:4], "style": STYLE[:4], "histogram": STYLE[:4:3]}
     expected = np.zeros((6, 8, 3))
@@ -339,6 +345,7 @@ def test_a_preset_pulls_as_its_source_does(controlled):
     np.testing.assert_allclose(pulled, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_the_mean_over_directions_of_heitz2021():
     taps = [f"relu{block}_{i}" for block, last in enumerate((2, 2, 4, 4), 1) for i in range(1, last + 1)]
     rng, expected = np.random.default_rng(0), 0.0
@@ -359,7 +366,7 @@ def test_style_terms_read_taps_that_exist():
         parts = {part for tap in made.taps for part in tap.split("+")}
         assert made.loss == loss and made.weight == 2.0 and made.reference == "style" and made.taps
         assert parts <= {*TAPS, "image"}
-    of_content = {"feature", "feature_deep_photo", "feature_sum", "self_similarity", "laplacian"}
+    of_content = {"feature", "feature_deep_photo", "feature_sum", "self_similarity", "laplacian", "matting"}
     others = {name for name in losses.__all__ if name.startswith("tv_")} | {"value_range", "Loss"}
     assert set(presets.STYLE_LOSSES) == set(losses.__all__) - of_content - others
 

@@ -225,7 +225,8 @@ def surrounded(tmp_path, **settings):
     return subprocess.run(line, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("platform", ["cuda", pytest.param("abacus", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("platform", ["cuda", "abacus"])
 def test_a_device_that_is_not_there_is_one_line(tmp_path, platform):
     if platform == jax.default_backend():
         pytest.skip("it is there")

@@ -48,7 +48,10 @@ def test_16384_positions_take_less_than_2_gb(name):
     assert memory.temp_size_in_bytes < 2e9
 
 
-@pytest.mark.parametrize("name", ["mmd_gaussian", "contextual", "self_similarity"])
+@pytest.mark.parametrize(
+    "name",
+    ["mmd_gaussian", *(pytest.param(n, marks=pytest.mark.slow) for n in ("contextual", "self_similarity"))],
+)
 def test_gradients_over_several_blocks_of_a_real_size(name):
     x, s = features((64, 64, 32), 0), features((64, 64, 32), 1)
     gradient = np.asarray(jax.jit(jax.grad(lambda x: eager_value(FULL[name], x, s)))(x))

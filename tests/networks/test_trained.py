@@ -40,6 +40,7 @@ def test_they_are_small_and_what_the_table_of_hashes_says():
         assert "experiments.distill" in about["recipe"] and "Simonyan" in about["attribution"]
 
 
+@pytest.mark.slow
 def test_a_zip_archive_serves_as_well(tmp_path):
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for path in (ROOT / "nstjax").rglob("*"):

@@ -19,7 +19,9 @@ from nstjax.runs.stage import make_stage
 TAPS = ("relu1_1", "relu2_1")
 
 
-@pytest.mark.parametrize("name", ["wct", "adain", "histogram"])
+@pytest.mark.parametrize(
+    "name", ["adain", *(pytest.param(name, marks=pytest.mark.slow) for name in ("wct", "histogram"))]
+)
 def test_a_target_is_the_contents_features_moved_towards_the_styles(name):
     encoder = vgg.make_encoder(vgg.random_params(0, vgg.TINY_WIDTHS), vgg.TORCHVISION)
     transform = getattr(transforms, name)()

@@ -43,7 +43,8 @@ def outcome(folder):
     ]
 
 
-@pytest.mark.parametrize("trials", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("trials", [2, 10])
 def test_losses_of_power(config, tmp_path, capfd, trials):
     disk = Disk()
     (tmp_path / "whole").mkdir()
