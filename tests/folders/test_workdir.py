@@ -218,7 +218,9 @@ def test_an_optimizer_that_keeps_a_random_key_goes_on_with_it(drive, tmp_path, m
     assert (tmp_path / "image.png").read_bytes() == before
 
 
-@pytest.mark.parametrize("noticed, numbers", [pytest.param(60.0, [2, 4, 6], marks=pytest.mark.slow), (0.0, [2, 6])])
+@pytest.mark.parametrize(
+    "noticed, numbers", [pytest.param(60.0, [2, 4, 6], marks=pytest.mark.slow), (0.0, [2, 6])]
+)
 def test_checkpoints_that_take_long_are_rarer(drive, tmp_path, monkeypatch, noticed, numbers):
     saved, save = [], runs_folder.RunFolder.save
 
