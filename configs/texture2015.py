@@ -7,8 +7,7 @@ Numbers from leongatys/DeepTextures. The code's final histogram matching of the 
 the optimisation and not applied here; its bounds are the range of the source picture, here [0, 1].
 
 Expect, through `vgg19-8bit`, 256 pixels and The Starry Night: 2019 evaluations, total 2.42e9 -> 2.80e7,
-3.45e7 at 500 steps; seven minutes on two CPU cores, alone; stars, cypresses and hills of the painting in other
-places.
+3.45e7 at 500 steps; stars, cypresses and hills of the painting in other places.
 
 Arguments: `calibrated` for any network; `smoke`.
 """
