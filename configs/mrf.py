@@ -7,12 +7,16 @@ Each 3 x 3 patch of features is drawn to the patch of the style that is most lik
 With `copies`, so it is to the patches of 25 copies of the style, turned by up to 15 degrees and up to 1.1
 times as large or small.
 
-Expect, through `vgg19-8bit`, Tübingen and The Starry Night at 384 x 288 pixels: 1333 evaluations in 8 minutes
-on two CPU cores that had other work; whole stars, the spire as a cypress, the sky in long strokes and the
-river in the painting's foreground, over houses that are all there. Through `mini`, whose features are
-smaller, total variation blurs all. Measured before the direction of L-BFGS left out values at their bounds.
+Expect, through `vgg19-8bit`, Tübingen and The Starry Night at 384 x 288 pixels, under Adam: 500 evaluations
+in 91 seconds on two CPU cores, total 3.87e7 -> 2.07e7 in the last octave; whole stars, the spire as a
+cypress, the sky in long strokes and the river in the painting's foreground, over houses that are all there.
+Through `mini`, whose features are smaller, total variation blurs all.
 
-Arguments: `optimizer=lbfgs` or `adam`; `copies`; `calibrated` for any network; `smoke`.
+L-BFGS, which the program has without a line search, stops here at step 40 of the first octave: a patch
+changes its match, the value jumps up by 1793 of 2.77e6, and no step against the gradient is lower. Adam
+passes on, to 2.76e6 and less.
+
+Arguments: `optimizer=adam` or `lbfgs`; `copies`; `calibrated` for any network; `smoke`.
 """
 
 from nstjax import presets
@@ -20,7 +24,7 @@ from nstjax.config import calibrated, default_config, parse_arg, smoke
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, optimizer="lbfgs", copies=False, calibrated=False, smoke=False)
+    arg = parse_arg(arg, optimizer="adam", copies=False, calibrated=False, smoke=False)
     config = default_config()
     config.size = 384
     config.optimizer = arg.optimizer
