@@ -44,9 +44,9 @@ def main(_):
         if config.get("method") != "train":
             raise UserError("distributed: processes share the training of a network that stylizes alone")
         _join()
-    if jax.process_index():
-        runs.follow(config)
-        return "the first process has the network"
+        if jax.process_index():
+            runs.follow(config)
+            return "the first process has the network"
     if config.get("method") == "train":
         outputs = runs.run(config, _WORKDIR.value, command.line(), restart=_RESTART.value)
         return "\n".join(f"{name}: {path}" for name, path in outputs.items())

@@ -14,16 +14,16 @@ _POSITIONS = 2**20  # of a window at full size
 _HALO = 8  # rows that a window reads before and after those it gives; no stage reaches further
 # Rows that a stage gives for one that it reads: (numerator, denominator).
 _RATES = {"first": (1, 1), "down1": (1, 2), "down2": (1, 2), "up1": (2, 1), "up2": (2, 1), "last": (1, 1)}
-# Stages that run together, and whether their output is kept. What is as large as the picture is not, but made
-# twice: once to measure it.
+# Stages that run together, whether their output is kept, and the norm whose statistics are measured of it.
+# What is as large as the picture is not kept, but made twice: once to measure it.
 _GROUPS = (
-    (("first",), False),
-    (("first", "down1"), True),
-    (("down2",), True),
-    (("blocks",), True),
-    (("up1",), True),
-    (("up2",), False),
-    (("up2", "last"), True),
+    (("first",), False, "norm_first"),
+    (("first", "down1"), True, "norm_down1"),
+    (("down2",), True, ""),
+    (("blocks",), True, ""),
+    (("up1",), True, "norm_up1"),
+    (("up2",), False, "norm_up2"),
+    (("up2", "last"), True, ""),
 )
 
 
@@ -50,23 +50,23 @@ def stylize(
     given = network.clone(norm="batch")  # whose norms take the statistics that they are given
     statistics = dict(variables.get("statistics", {}))
     x = _prepared(network, image)
-    for stages, kept in _GROUPS:
+    for stages, kept, norm in _GROUPS:
         if stages == ("blocks",):
             x = _whole(network, variables, x, condition)
             continue
-        if not kept and network.norm == "batch":
+        measured = bool(norm) and network.norm == "instance"
+        if not (kept or measured):
             continue
         known = {"params": variables["params"], "statistics": statistics}
-        y, moments = _in_windows(given, stages, known, x, condition, kept, positions)
-        if network.norm == "instance":
-            found = {"mean": moments.mean, "variance": moments.spread}
-            statistics.setdefault(f"norm_{stages[-1]}", found)
+        y, moments = _in_windows(given, stages, known, x, condition, kept, measured, positions)
+        if measured:
+            statistics[norm] = {"mean": moments.mean, "variance": moments.spread}
         x = y if kept else x
     return x
 
 
-def _in_windows(network, stages, variables, x, condition, kept, positions):
-    """(output of stages, or a row of it where it is not kept; its `Moments`)."""
+def _in_windows(network, stages, variables, x, condition, kept, measured, positions):
+    """(output of stages, or a number where it is not kept; its `Moments` where they are measured)."""
     height, width, _ = x.shape
     run = functools.partial(_run, network, stages)
     shape = jax.eval_shape(run, variables, x, condition).shape
@@ -82,15 +82,16 @@ def _in_windows(network, stages, variables, x, condition, kept, positions):
         last = start + rows == height
         end = shape[0] if last else (start + rows - _HALO) * up // down
         place = jnp.array([start, start * up // down, done, end])
-        out, found = _window(network, stages, rows, kept, out, variables, x, condition, place)
-        moments = found if moments is None else merge(moments, found)
+        given = kept, measured, out, variables, x, condition, place
+        out, found = _window(network, stages, rows, *given)
+        moments = merge(moments, found) if moments else found
         done, start = end, start + rows // 2 * 2 - 2 * _HALO
     return out, moments
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=4)
-def _window(network, stages, rows, kept, out, variables, x, condition, place):
-    """(out with the rows of a window in it, their `Moments`).
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4), donate_argnums=5)
+def _window(network, stages, rows, kept, measured, out, variables, x, condition, place):
+    """(out with the rows of a window in it, their `Moments` or None).
 
     Args:
       place: [4], the first row of the window in `x` and in the output, and the rows of the output that it
@@ -99,9 +100,11 @@ def _window(network, stages, rows, kept, out, variables, x, condition, place):
     start, to, done, end = place
     y = _run(network, stages, variables, lax.dynamic_slice_in_dim(x, start, rows), condition)
     new = (jnp.arange(len(y)) + to >= done) & (jnp.arange(len(y)) + to < end)
-    where = jnp.broadcast_to(new[:, None].astype(y.dtype), y.shape[:2])
-    mean = masked_mean(y, where)
-    moments = Moments(jnp.sum(where), mean, masked_mean(jnp.square(y - mean), where))
+    moments = None
+    if measured:
+        where = jnp.broadcast_to(new[:, None].astype(y.dtype), y.shape[:2])
+        mean = masked_mean(y, where)
+        moments = Moments(jnp.sum(where), mean, masked_mean(jnp.square(y - mean), where))
     if kept:
         y = jnp.where(new[:, None, None], y, lax.dynamic_slice_in_dim(out, to, len(y)))
         out = lax.dynamic_update_slice_in_dim(out, y, to, 0)

@@ -1,5 +1,6 @@
 """The drivers of networks, one after the other as a person runs them; what they say to a mistake."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,9 @@ from nstjax import files, images
 ROOT = Path(__file__).parents[2]
 
 
-def run(driver, *words):
+def run(driver, *words, **settings):
     line = [sys.executable, "-m", f"experiments.{driver}", *words]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=os.environ | settings)
 
 
 @pytest.mark.slow
@@ -25,8 +26,14 @@ def test_train_apply_export_and_the_worth_in_steps(tmp_path):
     assert trained.returncode == 0, trained.stderr
     network = f"--network={tmp_path}/run/network.safetensors"
     told = ["--style=mosaic:2+woodblock:1", "--strength=0.5", "--inputs=example:coffee", "--size=64"]
-    painted = run("apply", network, *told, f"--out={tmp_path}/coffee.png")
+    cache = {"NSTJAX_CACHE": str(tmp_path / "cache"), "JAX_COMPILATION_CACHE_DIR": ""}
+    painted = run("apply", network, *told, f"--out={tmp_path}/coffee.png", **cache)
     assert painted.returncode == 0, painted.stderr
+    assert list((tmp_path / "cache" / "programs").glob("jit__whole-*"))
+    (tmp_path / "no folder").write_text("")
+    nowhere = cache | {"NSTJAX_CACHE": str(tmp_path / "no folder")}
+    again = run("apply", network, *told, f"--out={tmp_path}/again.png", **nowhere)
+    assert again.returncode == 0 and "note: compiled programs are not kept: " in again.stderr
     exported = run("export", network, f"--out={tmp_path}/network.onnx")
     assert exported.returncode == 0, exported.stderr
     session = onnxruntime.InferenceSession(tmp_path / "network.onnx")

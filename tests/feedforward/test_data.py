@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nstjax.errors import UserError
 from nstjax.feedforward import data
 
 PICTURES = [
@@ -25,6 +26,16 @@ def test_a_batch_depends_on_the_seed_and_its_number_alone(augmentation):
     assert not np.array_equal(first[0].images, first[1].images)
     assert not np.array_equal(first[0].images, batches(1, augmentation=augmentation)[0].images)
     assert len({int(seed) for i in range(8) for seed in first[i].seeds}) == 32
+
+
+def test_parts_of_a_batch_are_the_batch():
+    whole, parts = batches(), [batches(share=(part, 2)) for part in range(2)]
+    for i in (0, 3):
+        for all_of_it, *shares in zip(whole[i], *(part[i] for part in parts), strict=True):
+            for part, share in enumerate(shares):
+                assert np.array_equal(share, all_of_it[part::2])
+    with pytest.raises(UserError, match="batch must be a multiple of 3, the number of processes; got 4"):
+        batches(share=(0, 3))
 
 
 def test_styles_and_strengths_are_drawn_from_all_there_are():

@@ -114,6 +114,20 @@ def test_losses_with_samples_see_styles_of_one_shape(tmp_path):
     assert runs.run(made, tmp_path / "run")["network"].exists()
 
 
+def test_a_training_has_the_precision_of_its_config(tmp_path, monkeypatch):
+    seen = []
+
+    def stop(*_, **__):
+        seen.append(jax.config.jax_default_matmul_precision)
+        raise NotFiniteError("stopped")
+
+    monkeypatch.setattr(loop, "train", stop)
+    for precision in ("bfloat16", ""):
+        with pytest.raises(NotFiniteError, match="stopped"):
+            runs.run(config(precision=precision), tmp_path / f"run{precision}")
+    assert seen == ["bfloat16", None]
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(tmp_path):
     with pytest.raises(NotFiniteError, match="the loss was not finite between steps"):
         runs.run(config(learning_rate=1e20, steps=20), tmp_path / "run")
