@@ -84,5 +84,10 @@ def test_what_is_kept_is_what_was_read_last():
         for i in there:
             np.testing.assert_array_equal(kept.get(i), added[i])
         assert sum(added[i].size for i in there) > 1000 - 3 * 8 * 15 * 3 or there[0] == 0
+    held = kept.get(399)
+    for key in range(400, 500):
+        kept.add(key, np.zeros((8, 8, 3), np.uint8))
+    assert kept.get(399) is None
+    np.testing.assert_array_equal(held, added[399])  # a reader's own, whatever is written over it
     kept.add("large", np.zeros((20, 20, 3), np.uint8))
     assert kept.get("large") is None and len(kept) > 1
