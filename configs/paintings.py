@@ -1,4 +1,4 @@
-"""The network that comes with the package: the six paintings of `example:`, each at any strength.
+"""One network for the six paintings of `example:`, each at any strength.
 
     python -m experiments.train --config=configs/paintings.py --config.data=photographs \\
         --workdir=runs/paintings
@@ -7,7 +7,10 @@ Half the width of Johnson et al. 2016, so that the file is small; a scale and a 
 every norm (Dumoulin et al. 2017), and the weight of the style as an input (Dosovitskiy & Djolonga 2020). Each
 painting pulls 20 times as hard as the content at the start, at strength 1, its four taps alike.
 
-Expect: not run to its end yet.
+Expect: not run to its end yet. With crops of 128 pixels and 300 steps (--config.crop=128 --config.steps=300
+--config.schedule_args.warmup_steps=30 --config.schedule_args.decay_steps=300) the loss of 13 photographs held
+out is 61.6, 39.9 and 36.2 after 100, 200 and 300 steps under Muon, and 79.0, 59.8 and 55.0 under Adam at 5e-3
+(--config.optimizer=adam --config.learning_rate=0.005).
 
 Argument: `smoke`.
 """
