@@ -49,6 +49,7 @@ def get_config(arg=None):
         config.learning_rate = 0.01
     config.normalise = arg.variant != "code"  # sec. 2
     config.pooling = "max" if arg.variant == "code" else "average"  # sec. 2
+    config.pooling_size = "floor" if arg.variant == "code" else "ceil"  # of PyTorch, of Caffe
     config.init = "content"  # figure 6 and both programs; the paper's figures start from noise
     config.project = arg.variant != "code"
     config.terms.update(getattr(presets, f"gatys2016_{arg.variant}")())

@@ -23,6 +23,7 @@ def get_config(arg=None):
     arg = parse_arg(arg, optimizer="lbfgs", laplacian=100.0, calibrated=False, smoke=False)
     config = default_config()
     config.size = 512
+    config.pooling_size = "ceil"  # of Caffe
     config.steps = 1000
     config.init = "content"  # ours; the program starts from noise by default
     config.optimizer = arg.optimizer

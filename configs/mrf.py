@@ -27,6 +27,7 @@ def get_config(arg=None):
     arg = parse_arg(arg, optimizer="adam", copies=False, calibrated=False, smoke=False)
     config = default_config()
     config.size = 384
+    config.pooling_size = "ceil"  # of Caffe
     config.optimizer = arg.optimizer
     if arg.optimizer == "lbfgs":
         config.optimizer_args.memory_size = 25  # nCorrection

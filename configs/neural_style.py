@@ -27,6 +27,7 @@ def get_config(arg=None):
     config.size = 512  # -image_size
     config.steps = 1000  # -num_iterations
     config.pooling = "max"  # -pooling
+    config.pooling_size = "ceil"  # of Caffe
     config.init = "noise"  # -init random
     config.noise_scale = 0.001 / 255  # torch.randn():mul(0.001), in network units
     config.optimizer = arg.optimizer  # -optimizer

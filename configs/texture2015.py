@@ -26,6 +26,7 @@ def get_config(arg=None):
     config.optimizer_args.memory_size = 20  # maxcor
     config.normalise = True
     config.pooling = "average"
+    config.pooling_size = "ceil"  # of Caffe
     config.init = "noise"
     config.noise_scale = 1 / 255  # standard normal, in network units
     config.terms.update(presets.deep_textures())

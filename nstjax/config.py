@@ -25,6 +25,7 @@ def default_config():
       beyond_weights: what happens to taps deeper than the weights, as of a file that ends early: "refuse"
         them, or "drop" them (`nstjax.runs.terms.within`).
       normalise: Gatys' weight normalisation, calibrated on the example pictures.
+      pooling_size: of a pooling of an odd number of rows: "floor", or "ceil" as in Caffe.
       init: "content", "style" (cropped to the canvas), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
       optimizer, optimizer_args, schedule, schedule_args, project, ema: see `make_method` and `Plan` of
@@ -58,6 +59,7 @@ def default_config():
     config.beyond_weights = "refuse"
     config.normalise = False
     config.pooling = "max"
+    config.pooling_size = "floor"
     config.padding = "zero"
     config.init = "content"
     config.noise_scale = 1 / 255

@@ -1,7 +1,8 @@
 """Published objectives as sets of terms, each number with its source.
 
 A preset is {name: term} for `config.terms`, computes the same as the named program or paper of the same
-features, and says for which network (`published_for`), unless its weights fit any.
+features, and says for which network (`published_for`), unless its weights fit any. Programs whose networks
+come from Caffe round the sizes of poolings up: `config.pooling_size` is "ceil" in their configs.
 """
 
 import functools

@@ -133,15 +133,19 @@ def _shipped(file, digest):
     return data
 
 
-def make_encoder(weights: formats.Weights, *, pooling: str = "max", padding: str = "zero") -> vgg.Encoder:
+def make_encoder(
+    weights: formats.Weights, *, pooling: str = "max", padding: str = "zero", pooling_size: str = "floor"
+) -> vgg.Encoder:
     """The `Encoder` of a weight set.
 
     Args:
       weights: from `load` or `normalise`.
       pooling: "max", "average" or "l2".
       padding: "zero", "reflect" or "replicate".
+      pooling_size: "floor", or "ceil" as in Caffe: of a pooling of an odd number of rows or columns.
 
     Raises:
-      ValueError: for an unknown pooling or padding.
+      ValueError: for an unknown pooling, padding or pooling size.
     """
-    return vgg.make_encoder(weights.params, weights.preprocessing, pooling=pooling, padding=padding)
+    options = {"pooling": pooling, "padding": padding, "pooling_size": pooling_size}
+    return vgg.make_encoder(weights.params, weights.preprocessing, **options)

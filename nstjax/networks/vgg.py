@@ -27,6 +27,7 @@ TAPS = tuple(
     )
 )
 POOLINGS = ("max", "average", "l2")
+POOLING_SIZES = ("floor", "ceil")
 PADDINGS = {"zero": "constant", "reflect": "reflect", "replicate": "edge"}
 
 
@@ -86,7 +87,9 @@ class VGG19(nn.Module):
       preprocessing: applied to the image first.
       widths: channels of each of the five blocks.
       pooling: "max", "average" or "l2" (root of the sum of squares, as PyTorch's LPPool2d), 2 x 2
-        with stride 2; an odd last row or column is dropped, a side of 1 stays 1.
+        with stride 2.
+      pooling_size: "floor": an odd last row or column is dropped, a side of 1 stays 1; "ceil": it is pooled
+        alone, as in Caffe and the programs that took its networks over.
       padding: of the 3 x 3 convolutions: "zero", "reflect" or "replicate". Where a map is a single
         row or column, "reflect" has nothing to reflect and replicates.
 
@@ -98,6 +101,7 @@ class VGG19(nn.Module):
     widths: tuple[int, ...] = WIDTHS
     pooling: str = "max"
     padding: str = "zero"
+    pooling_size: str = "floor"
 
     @nn.compact
     def __call__(self, image: jax.Array, taps: Sequence[str]) -> dict[str, jax.Array]:
@@ -121,7 +125,7 @@ class VGG19(nn.Module):
             elif tap.startswith("relu"):
                 x = nn.relu(x)
             else:
-                x = pool(x, self.pooling)
+                x = pool(x, self.pooling, self.pooling_size)
             features[tap] = x
         return {tap: features[tap] for tap in taps}
 
@@ -145,7 +149,12 @@ class Conv3x3(nn.Module):
 
 
 def make_encoder(
-    params: Mapping[str, Any], preprocessing: Preprocessing, *, pooling: str = "max", padding: str = "zero"
+    params: Mapping[str, Any],
+    preprocessing: Preprocessing,
+    *,
+    pooling: str = "max",
+    padding: str = "zero",
+    pooling_size: str = "floor",
 ) -> Encoder:
     """An `Encoder` of VGG-19 params; `nstjax.networks.make_encoder` takes a whole weight set.
 
@@ -155,14 +164,19 @@ def make_encoder(
       preprocessing: the `Preprocessing` the weights were trained with.
       pooling: "max", "average" or "l2".
       padding: "zero", "reflect" or "replicate".
+      pooling_size: "floor" or "ceil", as of `VGG19`.
 
     Raises:
-      ValueError: for an unknown pooling or padding.
+      ValueError: for an unknown pooling, padding or pooling size.
     """
-    for name, value, valid in (("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)):
+    for name, value, valid in (
+        ("pooling", pooling, POOLINGS),
+        ("padding", padding, PADDINGS),
+        ("pooling_size", pooling_size, POOLING_SIZES),
+    ):
         if value not in valid:
             raise ValueError(f"{name} {value!r} is unknown{nearest(value, valid)}")
-    network = VGG19(preprocessing, widths(params), pooling, padding)
+    network = VGG19(preprocessing, widths(params), pooling, padding, pooling_size)
     return Encoder(_Apply(network), {"params": params}, reachable_taps(params))
 
 

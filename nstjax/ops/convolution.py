@@ -183,11 +183,23 @@ def _kernel_cotangent(x, g, size):
     return total.reshape(size, size, channels, features)
 
 
-def pool(x: jax.Array, kind: str) -> jax.Array:
-    """2 x 2 pooling with stride 2 of [..., h, w, c]: [..., max(h // 2, 1), max(w // 2, 1), c]."""
+def pool(x: jax.Array, kind: str, size: str = "floor") -> jax.Array:
+    """2 x 2 pooling with stride 2.
+
+    Args:
+      x: [..., h, w, c].
+      kind: "max", "average" or "l2".
+      size: "floor" drops an odd last row or column, unless it is the only one; "ceil" pools it alone.
+
+    Returns:
+      [..., h / 2, w / 2, c], rounded as `size` says, at least 1.
+    """
     for axis in (-3, -2):
         n = x.shape[axis]
-        x = jnp.repeat(x, 2, axis) if n == 1 else lax.slice_in_dim(x, 0, n // 2 * 2, axis=x.ndim + axis)
+        if n % 2 and (n == 1 or size == "ceil"):
+            x = jnp.concatenate([x, lax.slice_in_dim(x, n - 1, n, axis=x.ndim + axis)], axis)
+        else:
+            x = lax.slice_in_dim(x, 0, n // 2 * 2, axis=x.ndim + axis)
     *batch, h, w, c = x.shape
     windows = x.reshape(*batch, h // 2, 2, w // 2, 2, c)
     if kind == "max":

@@ -88,13 +88,13 @@ def read(config, content, styles, cache):
     return LabelPictures(canvas, tuple(theirs))
 
 
-def make_masks(labels, terms, mode, shape, style_shapes):
+def make_masks(labels, terms, config, shape, style_shapes):
     """(masks of the canvas, [masks of each style]), {label: {tap: [h, w]}} each, of labels in common.
 
     Args:
       labels: `LabelPictures`.
       terms: a sequence of `Term`.
-      mode: one of `nstjax.networks.masks.MODES`.
+      config: with the keys mask_mode and pooling_size.
       shape: (H, W) of the canvas.
       style_shapes: (H, W) of each style.
 
@@ -102,16 +102,17 @@ def make_masks(labels, terms, mode, shape, style_shapes):
       UserError: for a region that covers no position of a tap.
     """
     taps = tuple(dict.fromkeys(tap for term in terms if term.regions for tap in term.taps))
-    canvas = propagated("content_mask", labels.canvas, shape, taps, mode)
+    how = taps, config.mask_mode, config.pooling_size
+    canvas = propagated("content_mask", labels.canvas, shape, *how)
     styles = [
-        propagated("style_mask", picture, size, taps, mode)
+        propagated("style_mask", picture, size, *how)
         for picture, size in zip(labels.styles, style_shapes, strict=True)
     ]
     shared = set(canvas) & set().union(*styles)
     return {label: masks for label, masks in canvas.items() if label in shared}, styles
 
 
-def propagated(key, picture, shape, taps, mode):
+def propagated(key, picture, shape, taps, mode, pooling_size="floor"):
     """{label: {tap: [h, w]}} of a label picture.
 
     Args:
@@ -120,13 +121,14 @@ def propagated(key, picture, shape, taps, mode):
       shape: (H, W) to resize to.
       taps: names.
       mode: one of `nstjax.networks.masks.MODES`.
+      pooling_size: "floor" or "ceil", as of the network.
 
     Raises:
       UserError: for a region that covers no position of a tap.
     """
     result = {}
     for label, mask in picture.masks.items():
-        result[label] = propagate(jax.image.resize(mask, shape, "linear"), taps, mode)
+        result[label] = propagate(jax.image.resize(mask, shape, "linear"), taps, mode, pooling_size)
         for tap, where in result[label].items():
             if not jnp.any(where > 0):
                 raise UserError(

@@ -170,7 +170,8 @@ def make_stage(run, index, cache=None) -> Stage:
 
 def make_encoder(run, spec):
     """The `Encoder` of a run with the pooling and padding of a stage."""
-    return networks.make_encoder(run.network, pooling=spec.config.pooling, padding=spec.config.padding)
+    options = {key: spec.config[key] for key in ("pooling", "padding", "pooling_size")}
+    return networks.make_encoder(run.network, **options)
 
 
 _targets = jax.jit(make_targets, static_argnames=("apply", "terms"))
@@ -185,7 +186,7 @@ def _make_targets(run, spec, encoder, shape):
         references["style"] = style_references(run, spec)
     if run.labels:
         shapes = [reference.image.shape[:2] for reference in style_references(run, spec)]
-        masks, of_styles = regions.make_masks(run.labels, spec.terms, spec.config.mask_mode, shape, shapes)
+        masks, of_styles = regions.make_masks(run.labels, spec.terms, spec.config, shape, shapes)
         given = {"content": [masks], "style": of_styles}
         references = {
             name: [each._replace(masks=own) for each, own in zip(several, given[name], strict=True)]

@@ -1,5 +1,7 @@
 """Masks at the taps of the network."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,13 +13,14 @@ from nstjax.networks import masks, vgg
 TAPS = ("image", "relu1_1", "relu1_2", "pool1", "relu2_1", "relu3_1")
 
 
-propagate = jax.jit(masks.propagate, static_argnames=("taps", "mode"))
-ENCODER = vgg.make_encoder(vgg.random_params(0, vgg.TINY_WIDTHS), vgg.TORCHVISION)
+propagate = jax.jit(masks.propagate, static_argnames=("taps", "mode", "pooling_size"))
+PARAMS = vgg.random_params(0, vgg.TINY_WIDTHS)
+ENCODERS = {size: vgg.make_encoder(PARAMS, vgg.TORCHVISION, pooling_size=size) for size in vgg.POOLING_SIZES}
 
 
-@jax.jit
-def encode(image):
-    return ENCODER.apply(ENCODER.params, image, TAPS)
+@functools.partial(jax.jit, static_argnums=1)
+def encode(image, size="floor"):
+    return ENCODERS[size].apply(ENCODERS[size].params, image, TAPS)
 
 
 def test_modes_by_hand():
@@ -37,16 +40,25 @@ def test_modes_by_hand():
     np.testing.assert_allclose(row["deep_photo"]["relu1_1"], [0, 0, 0, 1 / 3, 2 / 3, 1, 1, 2 / 3], rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", vgg.POOLING_SIZES)
 @pytest.mark.parametrize("mode", masks.MODES)
-def test_masks_have_the_size_of_the_features(mode):
+def test_masks_have_the_size_of_the_features(mode, size):
     for shape in ((13, 22), (1, 5), (32, 16)):
-        features = encode(picture(0, shape))
-        found = propagate(jnp.ones(shape), (*TAPS, "relu2_1+relu1_1"), mode)
+        features = encode(picture(0, shape), size)
+        found = propagate(jnp.ones(shape), (*TAPS, "relu2_1+relu1_1"), mode, size)
         for tap in TAPS:
             assert found[tap].shape == features[tap].shape[:2]
             if mode != "deep_photo":
                 np.testing.assert_array_equal(found[tap], 1)
         np.testing.assert_array_equal(found["relu2_1+relu1_1"], found["relu2_1"])
+
+
+def test_box_averages_of_an_odd_row_as_in_torch():
+    """Torch's `image.scale` of five pixels to three takes boxes of 5/3 pixels, here worked out by hand."""
+    row = jnp.array([0.0, 0, 3, 6, 6])
+    found = masks._box_average(jnp.stack([row] * 2), (1, 3))
+    np.testing.assert_allclose(found, [[0, 3 * (3 + 6 / 3) / 5, 6]], rtol=1e-6)
+    np.testing.assert_allclose(masks._box_average(jnp.ones((7, 9)), (4, 4)), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("mode, seen", [("all", True), ("inside", False)])

@@ -1,6 +1,7 @@
 """VGG-19 against independent transcriptions, at awkward sizes, cut off, batched."""
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +87,28 @@ def test_real_weights_agree_with_pytorch(shared, pooling, padding):
         assert relative_error(ours[tap], theirs[tap]) < 1e-4, tap
 
 
+@pytest.mark.parametrize("pooling", vgg.POOLINGS)
+def test_an_odd_row_is_pooled_alone_where_sizes_round_up(pooling):
+    for size in SIZES:
+        encoder = vgg.make_encoder(TINY, vgg.CAFFE, pooling=pooling, pooling_size="ceil")
+        ours = as_is(encoder.apply, encoder.params, picture(*size), encoder.taps)
+        theirs = numpy_vgg(TINY, by_hand(vgg.CAFFE, picture(*size)), pooling, rounding=math.ceil)
+        for tap in ours:
+            assert ours[tap].shape == theirs[tap].shape
+            assert relative_error(ours[tap], theirs[tap]) < 1e-4, tap
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", vgg.POOLINGS)
+def test_sizes_that_round_up_agree_with_pytorch(pooling):
+    pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
+    encoder = vgg.make_encoder(TINY, vgg.CAFFE, pooling=pooling, pooling_size="ceil")
+    ours = as_is(encoder.apply, encoder.params, picture(67, 50), encoder.taps)
+    theirs = torch_vgg(TINY, by_hand(vgg.CAFFE, picture(67, 50)), pooling, up=True)
+    for tap in ours:
+        assert relative_error(ours[tap], theirs[tap]) < 1e-4, tap
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -161,6 +184,8 @@ def test_taps_that_cannot_be_read_are_named():
         vgg.check_taps(("relu31",), encoder.taps)
     with pytest.raises(ValueError, match="pooling 'avg' is unknown"):
         vgg.make_encoder(TINY, vgg.CAFFE, pooling="avg")
+    with pytest.raises(ValueError, match="pooling_size 'up' is unknown; valid: floor, ceil"):
+        vgg.make_encoder(TINY, vgg.CAFFE, pooling_size="up")
 
 
 def test_equal_encoders_are_one_compiled_program(compilations):

@@ -1,12 +1,14 @@
 """Independent transcriptions: VGG-19 in float64 NumPy and in PyTorch."""
 
+import math
+
 import numpy as np
 
 BLOCKS = (2, 2, 4, 4, 4)
 PAD_MODES = {"zero": "constant", "reflect": "reflect", "replicate": "edge"}
 
 
-def numpy_vgg(params, x, pooling="max", padding="zero"):
+def numpy_vgg(params, x, pooling="max", padding="zero", rounding=math.floor):
     """Every tap of VGG-19 in float64, from a preprocessed input [h, w, 3], in plain loops over offsets."""
     taps, x = {}, np.asarray(x, np.float64)
     for block, convs in enumerate(BLOCKS, 1):
@@ -17,7 +19,7 @@ def numpy_vgg(params, x, pooling="max", padding="zero"):
             y = numpy_conv(x, params[name]["kernel"], params[name]["bias"], padding)
             x = np.maximum(y, 0)
             taps[name], taps[f"relu{block}_{i}"] = y, x
-        x = _pool(x, pooling)
+        x = _pool(x, pooling, rounding)
         taps[f"pool{block}"] = x
     return taps
 
@@ -41,12 +43,12 @@ def _pad(x, mode):
     return x
 
 
-def _pool(x, pooling):
+def _pool(x, pooling, rounding):
     h, w, c = x.shape
-    out = np.zeros((max(h // 2, 1), max(w // 2, 1), c))
+    out = np.zeros((max(rounding(h / 2), 1), max(rounding(w / 2), 1), c))
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            # A map of one row or column is pooled as if that row or column stood there twice.
+            # A row or column without a neighbour is pooled as if it stood there twice.
             rows = [min(2 * i, h - 1), min(2 * i + 1, h - 1)]
             columns = [min(2 * j, w - 1), min(2 * j + 1, w - 1)]
             window = x[np.ix_(rows, columns)].reshape(4, c)
@@ -59,16 +61,16 @@ def _pool(x, pooling):
     return out
 
 
-def torch_vgg(params, x, pooling="max", padding="zero"):
+def torch_vgg(params, x, pooling="max", padding="zero", up=False):
     """Every tap of VGG-19 by PyTorch in float64, from a preprocessed input [h, w, 3]."""
     import torch
     import torch.nn.functional as F
 
     mode = {"zero": "constant", "reflect": "reflect", "replicate": "replicate"}[padding]
     pools = {
-        "max": lambda x: F.max_pool2d(x, 2),
-        "average": lambda x: F.avg_pool2d(x, 2),
-        "l2": lambda x: F.lp_pool2d(x, 2.0, 2),
+        "max": lambda x: F.max_pool2d(x, 2, ceil_mode=up),
+        "average": lambda x: F.avg_pool2d(x, 2, ceil_mode=up),
+        "l2": lambda x: F.lp_pool2d(x, 2.0, 2, ceil_mode=up),
     }
     taps, x = {}, torch.tensor(np.asarray(x, np.float64)).permute(2, 0, 1)[None]
 
