@@ -19,6 +19,7 @@ _OUT = command.define_path("out", "The folder to fill, or for one picture its fi
 _STYLE = flags.DEFINE_list("style", [], "Styles or blends; the network's first by default.")
 _STRENGTH = flags.DEFINE_string("strength", "", "A factor of a term's weight, or TERM:FACTOR, ...")
 _OUTPUT = flags.DEFINE_string("output", "png", "The format: png, jpg or webp.")
+_PHOTOREALISTIC = flags.DEFINE_list("photorealistic", [], "Filters of nstjax.photorealism to follow.")
 _SIZE = flags.DEFINE_integer("size", 0, "Long side in pixels; 0 leaves pictures as they are.", lower_bound=0)
 
 
@@ -32,6 +33,7 @@ def main(_):
         strength=_STRENGTH.value,
         suffix=f".{_OUTPUT.value.lower().removeprefix('.').replace('jpeg', 'jpg')}",
         size=_SIZE.value,
+        photorealistic=_PHOTOREALISTIC.value,
     )
     return "\n".join(f"{name}: {path}" for name, path in outputs.items())
 

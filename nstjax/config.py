@@ -49,6 +49,8 @@ def default_config():
       max_evaluations, max_seconds: no step is begun after so many evaluations of objective and gradient, or
         seconds of steps (checked every `steps_per_call`; then no two runs are equal); 0 for no limit.
       stages: () or coarse-to-fine stages, each a dict of `size`, `steps` and whatever else differs.
+      photorealistic: names of filters of `nstjax.photorealism` that the finished picture goes through, in order
+        and separated by commas; `photorealistic_args` has the arguments of each by its name.
       steps_per_call: steps in one compiled call: how often progress is shown.
     """
     config = _of_pictures("optimize")
@@ -76,6 +78,8 @@ def default_config():
     config.terms = ml_collections.ConfigDict()
     config.calibrate = ""
     config.stages = ()
+    config.photorealistic = ""
+    config.photorealistic_args = ml_collections.ConfigDict()
     config.steps_per_call = 10
     config.log_every = 10
     config.log_gradients = False
@@ -92,6 +96,7 @@ def default_transfer_config():
       tile: pixels, the side of the windows in which a larger picture is transferred; 0 for any size at once.
       levels: of the decoders, in the order in which they are applied.
       alpha: the strength, one number or one a level.
+      photorealistic, photorealistic_args: as of `default_config`.
       passes: through all levels.
       measured_by: the weight set whose losses measure the pictures of a sweep.
     """
@@ -106,6 +111,8 @@ def default_transfer_config():
     config.transform = "wct"
     config.transform_args = ml_collections.ConfigDict()
     config.passes = 1
+    config.photorealistic = ""
+    config.photorealistic_args = ml_collections.ConfigDict()
     config.init = "content"
     return config
 

@@ -5,9 +5,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from nstjax import files, images
+from nstjax import files, images, photorealism
 from nstjax.errors import FailedError, UserError, check_choice
 from nstjax.feedforward.apply import stylize
 from nstjax.images import stream
@@ -25,6 +27,7 @@ def run(
     strength: str = "",
     suffix: str = ".png",
     size: int = 0,
+    photorealistic: Sequence[str] = (),
 ) -> dict[str, Path]:
     """Paints pictures by a trained network. One that is there, made of the same files, is kept.
 
@@ -39,6 +42,7 @@ def run(
         several, "style:2,content:0.5".
       suffix: of the files, one of `nstjax.images.encode.SUFFIXES`.
       size: long side in pixels that pictures are resized to; 0 leaves them as they are.
+      photorealistic: names of filters of `nstjax.photorealism`, which the painted pictures go through.
 
     Returns:
       {"pictures": folder}, or {"picture": file}.
@@ -51,6 +55,9 @@ def run(
     check_choice("output", suffix.removeprefix("."), tuple(each[1:] for each in SUFFIXES))
     if size < 0:
         raise UserError(f"size must be at least 0; got {size}")
+    for name in photorealistic:
+        check_choice("photorealistic", name, photorealism.NAMES)
+    filters = [jax.jit(getattr(photorealism, name)()) for name in photorealistic]
     asked = list(styles) or [trained.styles[0]]
     strengths = _strengths(trained, strength)
     conditions = {style: trained.condition(_blend(style), strengths) for style in asked}
@@ -72,11 +79,15 @@ def run(
     def make(job, picture):
         shape = picture.pixels.shape[:2]
         image = images.resize(picture.pixels, *(images.fit_size(*shape, size) if size else shape))
-        return np.asarray(stylize(trained, image, conditions[job.how]))
+        painted = stylize(trained, image, conditions[job.how])
+        for follow in filters:
+            painted = jnp.clip(follow(painted, image), 0, 1)
+        return np.asarray(painted)
 
     def label(job, picture):
         told = f"style: {job.how}" + (f"; strength: {strength}" if strength else "")
         made = f"{trained.label} {trained.sha256[:16]}; {told}; content: {stream.short(picture)}"
+        made += f"; photorealistic: {', '.join(photorealistic)}" if photorealistic else ""
         return f"{made}; long side: {size}" if size else made
 
     failed = stream.run(jobs, make, label, alpha=not size)

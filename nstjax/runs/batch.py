@@ -18,6 +18,7 @@ from nstjax.optimize import (
 )
 from nstjax.optimize import run_batch as run_steps
 from nstjax.progress import progress_bar
+from nstjax.runs import filters
 from nstjax.runs.base import Outcome
 from nstjax.runs.cache import Cache
 from nstjax.runs.stage import initial_image, make_stage
@@ -101,7 +102,8 @@ def run_batch(runs, folder, *, warm_up=False):
             if len(progress.failures) == len(runs):
                 break
     return [
-        _outcome(stage, _one(states, i), i, progress, folder, len(runs)) for i, stage in enumerate(stages)
+        _outcome(runs[i], stage, _one(states, i), i, progress, folder, len(runs))
+        for i, stage in enumerate(stages)
     ]
 
 
@@ -216,7 +218,7 @@ class _BatchStage:
             files.write_atomic(self.folder.path / "preview.png", preview)
 
 
-def _outcome(stage, state, index, progress, folder, count):
+def _outcome(run, stage, state, index, progress, folder, count):
     """The `Outcome` of a run after its last stage, whose last line of metrics is logged here."""
     counts = {
         "step": progress.before + int(state.step),
@@ -243,7 +245,8 @@ def _outcome(stage, state, index, progress, folder, count):
     notes = (
         () if progress.moved[index] else (_UNMOVED.format(float(total), stage.spec.plan.method.optimizer),)
     )
-    return Outcome(np.asarray(image), None, weights, cost, notes)
+    painted, files_of_it = filters.filtered(run, np.asarray(image))
+    return Outcome(painted, None, weights, cost, notes, files_of_it)
 
 
 _evaluate = jax.jit(lambda objective, image, problem: objective(image, problem), static_argnums=0)

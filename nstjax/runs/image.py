@@ -13,7 +13,7 @@ from nstjax.images import Picture
 from nstjax.networks import vgg
 from nstjax.networks.pretrained import RANDOM
 from nstjax.optimize import single_taps
-from nstjax.runs import abstract, batch, memory, pictures, regions, report, stage
+from nstjax.runs import abstract, batch, filters, memory, pictures, regions, report, stage
 from nstjax.runs.base import Run, Subject
 from nstjax.runs.cache import Cache
 from nstjax.runs.stage import StageSpec
@@ -21,7 +21,10 @@ from nstjax.runs.stage import StageSpec
 NEEDED = ("content", "style", "terms", "stages")
 EXAMPLE = "an image, such as configs/demo.py"
 # Keys of a config that only decide about numbers, or about pictures, of which the sizes count.
-_NUMBERS = ("seed", "learning_rate", "init", "noise_scale", "content", "style")
+_NUMBERS = (
+    *("seed", "learning_rate", "init", "noise_scale", "content", "style"),
+    *("photorealistic", "photorealistic_args"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +115,7 @@ def load(config, cache=None) -> ImageRun:
     plain, cache = to_plain(config), cache or Cache()
     validate.finite("", plain)
     specs = stage.make_specs(config)
+    filters.build(config)
     content = pictures.read(config.content, cache) if config.content else None
     styles = pictures.read_styles(config, cache)
     if not styles and not content:

@@ -30,6 +30,7 @@ _OF_THE_RUN = (
     *("method", "content", "style", "content_mask", "style_mask"),
     *("weights", "preprocessing", "beyond_weights", "normalise"),
     *("seed", "init", "max_evaluations", "max_seconds", "stages"),
+    *("photorealistic", "photorealistic_args"),
 )
 _CALIBRATION_NOISE = 0.1
 

@@ -16,7 +16,7 @@ from nstjax.networks.decoder import LEVELS
 from nstjax.networks.masks import MODES
 from nstjax.networks.vgg import PREPROCESSINGS
 from nstjax.optimize import Reference
-from nstjax.runs import memory, pictures, regions, terms
+from nstjax.runs import filters, memory, pictures, regions, terms
 from nstjax.runs.base import Outcome, Run, Subject
 from nstjax.runs.cache import Cache
 from nstjax.universal import levels, tiled
@@ -25,7 +25,7 @@ NEEDED = ("content", "style", "levels", "alpha", "transform", "passes")
 EXAMPLE = "a transfer, such as configs/wct.py"
 _INITS = ("content", "noise")
 # Keys of a config that only decide about numbers, or about pictures, of which the sizes count.
-_NUMBERS = ("seed", "init", "content", "style", "alpha")
+_NUMBERS = ("seed", "init", "content", "style", "alpha", "photorealistic", "photorealistic_args")
 NOT_FINITE = "the result is not finite; give a lower alpha, or fewer levels or passes"
 
 
@@ -79,7 +79,8 @@ class TransferRun(Run):
             cost |= {"together": 1, "peak_bytes": memory.peak()}
             finite = np.isfinite(image).all()
             shown, reason = (image, None) if finite else (_start(run, run.shape), NOT_FINITE)
-            outcomes.append(Outcome(shown, reason, {}, cost))
+            shown, before = (shown, {}) if reason else filters.filtered(run, shown)
+            outcomes.append(Outcome(shown, reason, {}, cost, files=before))
         return outcomes
 
     def measuring_encoder(self):
@@ -115,6 +116,7 @@ def load(config, cache=None) -> TransferRun:
     validate.kinds(config, default_transfer_config())
     validate.finite("", config.to_dict())
     _check_values(config)
+    filters.build(config)
     check_choice("transform", config.transform, terms.TRANSFORMS)
     transform = terms.call_factory("transform_args", transforms, config.transform, config.transform_args)
     cache = cache or Cache()

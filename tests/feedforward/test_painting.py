@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstjax import images
+from nstjax import images, photorealism
 from nstjax.errors import FailedError, UserError
 from nstjax.feedforward import painting
 from nstjax.feedforward.apply import stylize
@@ -115,3 +115,18 @@ def test_inputs_that_are_not_there(place):
     ):
         run(place, "none.png", str(place / "frames" / "frame2.png"))
     assert (place / "out" / "frame2.png").exists()
+
+
+def test_filters_follow_the_painted_picture(place, trained):
+    name = str(place / "frames" / "frame2.png")
+    made = run(place, name, out="filtered.png", photorealistic=["local_affine", "detail"])["picture"]
+    content = jnp.asarray(images.load(name))
+    wanted = stylize(trained, content)
+    for make in (photorealism.local_affine, photorealism.detail):
+        wanted = jnp.clip(jax.jit(make())(wanted, content), 0, 1)
+    saved = images.load_picture(made).pixels.astype(int)
+    assert np.abs(saved - images.to_uint8(wanted).astype(int)).max() <= 1
+    with pytest.raises(
+        UserError, match="photorealistic 'local_afine' is unknown; did you mean 'local_affine'"
+    ):
+        run(place, name, photorealistic=["local_afine"])

@@ -129,6 +129,22 @@ def test_textures_start_from_noise_that_the_seed_decides(place, tmp_path):
         ({"alpha": (1.5,)}, r"alpha must be in \[0, 1\]; got 1.5"),
         ({"alpha": (float("nan"),)}, "alpha must be finite; got nan"),
         ({"alpha": ("x",)}, "alpha: expected a number; got 'x'"),
+        (
+            {"photorealistic": "afine"},
+            "photorealistic 'afine' is unknown; valid: local_affine, matting, detail",
+        ),
+        (
+            {"photorealistic": "detail", "photorealistic_args": {"detail": {"radios": 2}}},
+            "photorealistic_args.detail.radios is unknown for detail; did you mean 'radius'",
+        ),
+        (
+            {"photorealistic": "detail", "photorealistic_args": {"matting": {}}},
+            "photorealistic_args 'matting' is unknown; valid: detail",
+        ),
+        (
+            {"photorealistic": "detail", "photorealistic_args": {"detail": {"radius": 0}}},
+            "photorealistic_args.detail: radius must be at least 1; got 0",
+        ),
         ({"passes": 0}, "passes must be at least 1; got 0"),
         ({"size": 0}, "size must be at least 1; got 0"),
         ({"init": "noice"}, "init 'noice' is unknown; did you mean 'noise'"),
