@@ -30,7 +30,7 @@ def build(config) -> tuple[photorealism.Filter, ...]:
 
 
 def filtered(run, image) -> tuple[np.ndarray, dict[str, bytes]]:
-    """A finished picture [H, W, 3] of a `Run` through its filters, and {file: bytes} of what it was before."""
+    """(picture [H, W, 3] of a `Run` through its filters, {file: bytes} of the picture before them)."""
     filters = build(run.config)
     if not filters:
         return image, {}
