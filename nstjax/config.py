@@ -49,7 +49,7 @@ def default_config():
       max_evaluations, max_seconds: no step is begun after so many evaluations of objective and gradient, or
         seconds of steps (checked every `steps_per_call`; then no two runs are equal); 0 for no limit.
       stages: () or coarse-to-fine stages, each a dict of `size`, `steps` and whatever else differs.
-      photorealistic: names of filters of `nstjax.photorealism`, separated by commas, that the finished picture
+      photorealistic: filters of `nstjax.photorealism` by name, separated by commas, that the finished picture
         goes through in order; `photorealistic_args` has the arguments of each by its name.
       steps_per_call: steps in one compiled call: how often progress is shown.
     """
