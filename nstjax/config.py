@@ -35,6 +35,9 @@ def default_config():
       content_mask, style_mask: label pictures (`nstjax.images.labels.load_labels`) of the canvas and of each
         style, for terms with `regions`; without content the canvas has the shape of content_mask.
       mask_mode: how masks go through the network, one of `nstjax.networks.masks.MODES`.
+      mask_labels: how their colours are read: "nearest" or "strict" (`nstjax.images.labels.load_labels`).
+      merge_labels: labels that count as others, such as "green:grey,purple:blue"; a label without one of its
+        name on the other side is left out, with a note.
       terms: name → {loss, taps, weight, tap_weights, reference, transform, transform_args, limit,
         normalise, regions, published_for, hyper-parameters of the loss}. `tap_weights` multiplies `weight`
         tap by tap where it is given. A tap "a+b" is the features of a and, resized to them, those of b. A
@@ -181,6 +184,8 @@ def _of_pictures(method):
     config.content_mask = ""
     config.style_mask = ""
     config.mask_mode = "area"
+    config.mask_labels = "nearest"
+    config.merge_labels = ""
     config.size = 512
     config.style_size = 0
     config.seed = 0

@@ -2,14 +2,17 @@
 
 import dataclasses
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from nstjax.errors import UserError
+from nstjax import files
+from nstjax.errors import UserError, check_choice
 from nstjax.images import decode
-from nstjax.images.picture import Picture, to_srgb
+from nstjax.images.picture import Picture, load_picture, picture_files, to_srgb
 
 # The labels of luanfujun/deep-photo-styletransfer, in sRGB.
 LABELS = {
@@ -23,6 +26,7 @@ LABELS = {
     "white": (255, 255, 255),
     "yellow": (255, 255, 0),
 }
+RULES = ("nearest", "strict")
 # The distance in any channel, of 255, from which a pixel is of no label: as in the program of those labels.
 TOLERANCE = 25
 # The spread of a channel, of 255, under which 3 x 3 pixels are of one colour, and no smooth edge.
@@ -43,7 +47,7 @@ class LabelPicture(Picture):
     """A label picture.
 
     Attributes:
-      masks: {label: [H, W] float32 of 0 and 1}; together they cover the picture.
+      masks: {label: [H, W] float32 of 0 and 1}; together they cover the picture, but by the rule "strict".
     """
 
     masks: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -66,7 +70,7 @@ class _Source:
     has_palette: bool
 
 
-def load_labels(names: Sequence[str]) -> tuple[LabelPicture, ...]:
+def load_labels(names: Sequence[str], *, rule: str = "nearest") -> tuple[LabelPicture, ...]:
     """Reads label pictures whose regions are to be paired, all in the same way where that is possible.
 
     - Colours: every pixel is of the nearest of `LABELS`. What is too thin for 3 x 3 pixels of one colour,
@@ -74,22 +78,78 @@ def load_labels(names: Sequence[str]) -> tuple[LabelPicture, ...]:
     - Numbers: a palette whose colours are not `LABELS`, and a grey picture of 0, 1, 2 ... up to 63. Labels
       are the numbers as they are; only those under `LEAST_AREA` go to what is nearest.
     - Transparency: transparent pixels are a region of their own, white, or black where white is painted.
+    - A `.npy` file of integers [H, W] from 0 to 255: numbers.
+    - A folder: a mask a file, whose name is the label; what is brighter than the middle is in it. A pixel of
+      two masks belongs to the smaller one, and one of none to the region `rest`.
 
     Args:
       names: paths, or `example:NAME`s.
+      rule: "nearest"; or "strict", by which a colour is a label only where each channel is below 0.1 or above
+        0.9 of white, as the label's is, or, for grey, in (0.4, 0.6): the pixels of other colours are in no
+        region, as in luanfujun/deep-photo-styletransfer.
 
     Returns:
       A `LabelPicture` each; the shares of its regions are among its notes.
 
     Raises:
-      UserError: as `load_picture`, and for a picture with over a third of its pixels near no label.
+      UserError: as `load_picture`; for a picture with over a third of its pixels near no label, and for
+        integers that are none.
     """
-    sources = _filled([_read(name) for name in names])
+    check_choice("rule", rule, RULES)
+    folders = {name: _of_folder(name) for name in names if _is_folder(name)}
+    sources = _filled([_read(name) for name in names if name not in folders])
     numbered = any(_must_be_numbers(source) for source in sources)
-    return tuple(_label_picture(source, numbered) for source in sources)
+    strict = rule == "strict"
+    read = folders | {source.name: _label_picture(source, numbered, strict) for source in sources}
+    return tuple(read[name] for name in names)
+
+
+def merged(picture: LabelPicture, into: Mapping[str, str]) -> LabelPicture:
+    """A label picture whose regions {label: another} belong to another, where there are such."""
+    masks, said = dict(picture.masks), []
+    for label, other in into.items():
+        if label in masks and label != other:
+            masks[other] = np.maximum(masks.pop(label), masks.get(other, np.float32(0)))
+            said.append(f"region {label!r} counts as {other!r}")
+    return dataclasses.replace(picture, masks=masks, notes=(*picture.notes, *said))
+
+
+def _is_folder(name):
+    path = files.user_path(name) if name else Path()
+    with files.reading(path):
+        return bool(name) and path.is_dir()
+
+
+def _of_folder(name):
+    """The `LabelPicture` of a folder with a mask a file."""
+    paths = picture_files(name)
+    read = [load_picture(path) for path in paths]
+    shapes = {picture.pixels.shape[:2] for picture in read}
+    if len(shapes) > 1:
+        sizes = ", ".join(
+            f"{path.name} {p.pixels.shape[1]} x {p.pixels.shape[0]}"
+            for path, p in zip(paths, read, strict=True)
+        )
+        raise UserError(f"mask {name}: expected masks of one size; got {sizes}")
+    stacked = np.stack([p.pixels.max(-1) > 127 for p in read])
+    sizes, several = stacked.sum((1, 2)), np.mean(stacked.sum(0) > 1)
+    smallest_first = np.argsort(sizes, kind="stable")
+    owner = np.where(stacked.any(0), smallest_first[stacked[smallest_first].argmax(0)], len(paths))
+    labels = [*(path.stem for path in paths), "rest"]
+    notes = [f"mask {label!r} is empty" for label, size in zip(labels, sizes, strict=False) if not size]
+    if several:
+        notes.append(f"{_percent(several)} of the pixels are in several masks, and belong to the smallest")
+    palette = np.uint8([*LABELS.values()])
+    digest = hashlib.sha256(
+        "".join(label + p.sha256 for label, p in zip(labels, read, strict=False)).encode()
+    )
+    source = _Source(name, digest.hexdigest(), notes, [], palette[owner % len(palette)], None, None, False)
+    return _made(source, owner, labels, notes)
 
 
 def _read(name):
+    if str(name).lower().endswith(".npy"):
+        return _read_numbers(name)
     data, notes, notes_of_colours = decode.read(name), [], []
     image = decode.decode(name, data, notes)
     kind = image.format
@@ -105,6 +165,23 @@ def _read(name):
     colours = to_srgb(name, image, notes_of_colours)
     digest = hashlib.sha256(data).hexdigest()
     return _Source(name, digest, notes, notes_of_colours, colours, opaque, numbers, has_palette)
+
+
+def _read_numbers(name):
+    data = decode.read(name)
+    try:
+        numbers = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        raise UserError(f"mask {name} is not a file of an array, as numpy.save writes") from None
+    if numbers.ndim != 2 or not numbers.size or numbers.dtype.kind not in "biu":
+        raise UserError(
+            f"mask {name}: expected integers [H, W]; got {numbers.dtype.name} {list(numbers.shape)}"
+        )
+    if not 0 <= numbers.min() <= numbers.max() <= 255:
+        raise UserError(f"mask {name}: labels must be from 0 to 255; got {numbers.min()} to {numbers.max()}")
+    numbers = numbers.astype(np.uint8)
+    colours = np.uint8([*LABELS.values()])[numbers % len(LABELS)]
+    return _Source(name, hashlib.sha256(data).hexdigest(), [], [], colours, None, numbers, False)
 
 
 def _few(numbers):
@@ -149,16 +226,25 @@ def _must_be_numbers(source):
     return np.mean(far & _windows(source.numbers)) >= LEAST_AREA
 
 
-def _label_picture(source, numbered):
+def _label_picture(source, numbered, strict):
     notes = source.notes
     if numbered and source.numbers is not None:
         labels = [str(number) for number in range(256)]
         numbers = _given_away(source.numbers, *np.ones((2, *source.numbers.shape), bool))
+    elif strict:
+        labels, numbers = [*LABELS], _strict(source.colours)
+        outside = np.mean(numbers == len(LABELS))
+        notes = [*notes, *source.notes_of_colours, f"{_percent(outside)} of its pixels are in no region"]
     else:
         labels, (numbers, far) = [*LABELS], _nearest(source.colours)
         notes = [*notes, *source.notes_of_colours, *_notes_of_unlabelled(source, far)]
         numbers = _given_away(numbers, *_inside_and_beside(source.colours, numbers, far))
-    shares = np.bincount(numbers.ravel()) / numbers.size
+    return _made(source, numbers, labels, notes)
+
+
+def _made(source, numbers, labels, notes):
+    """The `LabelPicture` of numbers [H, W] of labels; a number beyond them is in no region."""
+    shares = np.bincount(numbers.ravel(), minlength=len(labels))[: len(labels)] / numbers.size
     found = {labels[i]: shares[i] for i in np.flatnonzero(shares)}
     said = ", ".join(f"{label} {_percent(share)}" for label, share in found.items())
     small = {label: share for label, share in found.items() if share < _SMALL_AREA}
@@ -177,6 +263,17 @@ def _nearest(colours):
     nearest = np.square(gaps).sum(-1).argmin(-1).astype(np.uint8)
     far = (np.abs(gaps).max(-1) > TOLERANCE).all(-1)
     return tuple(found[where].reshape(colours.shape[:2]) for found in (nearest, far))
+
+
+def _strict(colours):
+    """[H, W] index of the label that every channel is strictly of, or the number of labels for none."""
+    result = np.full(colours.shape[:2], len(LABELS), np.uint8)
+    low, high = colours < 0.1 * 255, colours > 0.9 * 255
+    middle = (colours > 0.4 * 255) & (colours < 0.6 * 255)
+    for i, colour in enumerate(LABELS.values()):
+        fits = [{0: low, 128: middle, 255: high}[value][..., channel] for channel, value in enumerate(colour)]
+        result[np.all(fits, 0)] = i
+    return result
 
 
 def _notes_of_unlabelled(source, far):

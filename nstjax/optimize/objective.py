@@ -13,7 +13,7 @@ from nstjax.losses import Loss
 from nstjax.ops.gradients import FREE, Control, controlled
 from nstjax.transforms import Transform
 
-REGIONS = ("equal", "area")
+REGIONS = ("equal", "area", "sum")
 WHOLE = ""  # the label of the one region of a term without regions
 
 
@@ -32,7 +32,7 @@ class Term:
       control: of the gradient at the features of each tap.
       regions: "" for the whole picture. Otherwise each labelled region is compared with the reference's
         region of that label, and the scores are averaged, the regions weighing alike ("equal") or by
-        their share of the picture ("area").
+        their share of the picture ("area"), or added up ("sum").
     """
 
     name: str
@@ -178,7 +178,7 @@ def _shares(term, tap, references, masks):
     shared = set.intersection(*(set().union(*several) for several in given))
     here = {label: masks[label][tap] for label in masks if label in shared}
     areas = {label: jnp.mean(where) if term.regions == "area" else 1.0 for label, where in here.items()}
-    total = sum(areas.values())
+    total = 1.0 if term.regions == "sum" else sum(areas.values())
     return {label: (areas[label] / total, where) for label, where in here.items()}
 
 

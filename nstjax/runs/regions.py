@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.errors import UserError, check_choice
-from nstjax.images.labels import LabelPicture, load_labels
+from nstjax.images.labels import RULES, LabelPicture, load_labels, merged
 from nstjax.networks.masks import MODES, propagate
 from nstjax.runs import pictures
 
@@ -57,7 +57,7 @@ def read(config, content, styles, cache):
     """The `LabelPictures` that a config names.
 
     Args:
-      config: with the keys content_mask, style_mask and mask_mode.
+      config: with the keys content_mask, style_mask, mask_mode, mask_labels and merge_labels.
       content: `Picture` or None.
       styles: the style pictures.
       cache: a `Cache` of runs that may share masks.
@@ -67,8 +67,11 @@ def read(config, content, styles, cache):
         common.
     """
     check_choice("mask_mode", config.mask_mode, MODES)
+    check_choice("mask_labels", config.mask_labels, RULES)
     names = (config.content_mask, *pictures.names(config.style_mask))
-    canvas, *theirs = cache(("labels", *names), lambda: load_labels(names))
+    key = ("labels", config.mask_labels, *names)
+    read = cache(key, lambda: load_labels(names, rule=config.mask_labels))
+    canvas, *theirs = (merged(picture, _merges(config, read)) for picture in read)
     if len(theirs) != len(styles):
         raise UserError(f"style_mask names {len(theirs)} pictures for {len(styles)} styles")
     pairs = [("content_mask", canvas, content)] if content else []
@@ -86,6 +89,19 @@ def read(config, content, styles, cache):
             f"{', '.join(sorted(common))} here"
         )
     return LabelPictures(canvas, tuple(theirs))
+
+
+def _merges(config, read):
+    """{label: another} of `merge_labels`, such as "green:grey,light blue:blue"."""
+    known, merges = sorted(set().union(*(picture.masks for picture in read))), {}
+    for pair in filter(None, map(str.strip, config.merge_labels.split(","))):
+        label, colon, other = (part.strip() for part in pair.partition(":"))
+        if not (label and colon and other):
+            raise UserError(f"merge_labels: expected LABEL:LABEL; got {pair!r}")
+        for each in (label, other):
+            check_choice("merge_labels", each, known)
+        merges[label] = other
+    return merges
 
 
 def make_masks(labels, terms, config, shape, style_shapes):

@@ -27,7 +27,7 @@ from nstjax.runs.cache import Cache
 
 MEAN_GREY = (0.485, 0.458, 0.408)
 _OF_THE_RUN = (
-    *("method", "content", "style", "content_mask", "style_mask"),
+    *("method", "content", "style", "content_mask", "style_mask", "mask_labels", "merge_labels"),
     *("weights", "preprocessing", "beyond_weights", "normalise"),
     *("seed", "init", "max_evaluations", "max_seconds", "stages"),
     *("photorealistic", "photorealistic_args"),
@@ -159,8 +159,8 @@ def make_stage(run, index, cache=None) -> Stage:
     config, encoder, shape = spec.config, make_encoder(run, spec), run.canvas(spec.config.size)
     objective = Objective(encoder.apply, spec.terms)
     sizes = (shape, *(tuple(style_copies(picture, config)) for picture in run.styles))
-    network = run.network.cache_key
-    key = ("targets", objective, network, run.pictures_key, sizes, config.style_weights, config.mask_mode)
+    masks = config.mask_mode, config.mask_labels, config.merge_labels
+    key = ("targets", objective, run.network.cache_key, run.pictures_key, sizes, config.style_weights, masks)
     targets = (cache or Cache())(key, lambda: _make_targets(run, spec, encoder, shape))
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     problem = Problem(encoder.params, targets, term_weights(spec.terms, terms.per_tap(config.terms)), key)

@@ -216,3 +216,76 @@ def test_the_edges_of_a_published_mask_are_no_region(shared):
     masks = load_all(*(shared / "deep_photo" / "07" / f"{which}_mask.png" for which in ("content", "style")))
     assert [set(mask.masks) for mask in masks] == [{"black", "white"}] * 2
     assert abs(masks[0].masks["white"].mean() - (masks[0].pixels.mean(-1) > 127).mean()) < 1e-3
+
+
+def test_an_array_of_integers_is_numbers(tmp_path):
+    numbers = np.zeros((20, 30), np.int64)
+    numbers[:, 10:], numbers[10:, 20:] = 7, 200
+    np.save(tmp_path / "labels.npy", numbers)
+    picture = load(tmp_path / "labels.npy")
+    assert shares(picture) == pytest.approx({"0": 1 / 3, "7": 1 / 2, "200": 1 / 6})
+    np.testing.assert_array_equal(picture.masks["200"], numbers == 200)
+    assert picture.pixels.shape == (20, 30, 3)
+    for wrong, line in (
+        (numbers * 1.0, r"expected integers \[H, W\]; got float64 \[20, 30\]"),
+        (numbers[0], r"expected integers \[H, W\]; got int64 \[30\]"),
+        (numbers + 100, "labels must be from 0 to 255; got 100 to 300"),
+    ):
+        np.save(tmp_path / "wrong.npy", wrong)
+        with pytest.raises(UserError, match=line):
+            load(tmp_path / "wrong.npy")
+    (tmp_path / "wrong.npy").write_bytes(b"no array")
+    with pytest.raises(UserError, match=r"wrong\.npy is not a file of an array, as numpy.save writes"):
+        load(tmp_path / "wrong.npy")
+
+
+def test_a_folder_has_a_mask_a_file(tmp_path):
+    (tmp_path / "masks").mkdir()
+    sky, sun = np.zeros((2, 40, 60), np.uint8)
+    sky[:20], sun[5:10, 5:15] = 255, 255
+    soft = np.asarray(Image.fromarray(sky).filter(ImageFilter.GaussianBlur(2)))
+    save(tmp_path / "masks" / "sky.png", soft)
+    save(tmp_path / "masks" / "sun.png", sun)
+    save(tmp_path / "masks" / "moon.png", 0 * sun)
+    picture = load(tmp_path / "masks")
+    assert list(picture.masks) == ["sky", "sun", "rest"]
+    np.testing.assert_array_equal(picture.masks["sun"], sun > 0)
+    np.testing.assert_array_equal(picture.masks["sky"], (sky > 0) & (sun == 0))
+    np.testing.assert_array_equal(sum(picture.masks.values()), 1)
+    assert "mask 'moon' is empty" in picture.notes
+    assert "2.1% of the pixels are in several masks, and belong to the smallest" in picture.notes
+    before = picture.sha256
+    save(tmp_path / "masks" / "moon.png", sun)
+    assert load(tmp_path / "masks").sha256 != before
+    save(tmp_path / "masks" / "moon.png", sun[:20])
+    with pytest.raises(UserError, match=r"masks of one size; got moon\.png 60 x 20, sky\.png 60 x 40"):
+        load(tmp_path / "masks")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty"):
+        load(tmp_path / "empty")
+
+
+def test_strict_labels_leave_smooth_edges_out(tmp_path):
+    path = save(tmp_path / "a.png", between((255, 0, 0), (128, 128, 128)))
+    strict, nearest = (labels.load_labels([str(path)], rule=rule)[0] for rule in labels.RULES[::-1])
+    for label in ("red", "grey"):
+        assert (strict.masks[label] <= nearest.masks[label]).all()
+    out = 1 - sum(strict.masks.values())
+    assert 0.005 < out.mean() < 0.1 and any("of its pixels are in no region" in n for n in strict.notes)
+    strictly = save(tmp_path / "b.png", [[(24, 26, 232), (25, 24, 230), (103, 120, 152), (103, 120, 153)]])
+    (picture,) = labels.load_labels([str(strictly)], rule="strict")
+    assert {label: mask.tolist() for label, mask in picture.masks.items()} == {
+        "blue": [[0, 1, 0, 0]],
+        "grey": [[0, 0, 1, 0]],
+    }
+    with pytest.raises(UserError, match="rule 'strickt' is unknown; did you mean 'strict'"):
+        labels.load_labels([str(path)], rule="strickt")
+
+
+def test_a_label_can_count_as_another(tmp_path):
+    picture = load(save(tmp_path / "a.png", between((255, 0, 0), (0, 0, 255))))
+    one = labels.merged(picture, {"red": "blue", "green": "blue"})
+    np.testing.assert_array_equal(one.masks["blue"], 1)
+    assert list(one.masks) == ["blue"] and one.notes[-1] == "region 'red' counts as 'blue'"
+    other = labels.merged(picture, {"red": "white"})
+    np.testing.assert_array_equal(other.masks["white"], picture.masks["red"])

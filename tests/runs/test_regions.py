@@ -8,6 +8,7 @@ from problems import compute_norms, evaluate
 from nstjax import runs
 from nstjax.config import default_config, term
 from nstjax.errors import UserError
+from nstjax.runs import Cache
 from nstjax.runs.stage import initial_image, make_stage
 
 
@@ -66,6 +67,19 @@ def test_a_config_with_regions(config):
     assert list(make_stage(loaded, 0).problem.targets["style"]["relu1_1"]) == ["red"]
 
 
+def test_merged_labels_are_one_region(config):
+    config.style_mask = save(config.style_mask, RED, BLUE)
+    cache = Cache()
+    alone = make_stage(runs.load(config, cache), 0, cache)
+    assert list(alone.problem.targets["style"]["relu1_1"]) == ["red"]
+    config.merge_labels = "blue:green"
+    loaded = runs.load(config, cache)
+    merged = make_stage(loaded, 0, cache).problem.targets["style"]["relu1_1"]
+    assert set(merged) == {"red", "green"}
+    assert f"{config.style_mask}: region 'blue' counts as 'green'" in loaded.notes
+    assert not any("left out" in note for note in loaded.notes)
+
+
 def test_mistakes_with_masks_are_named(config, tmp_path):
     def refused(message, **changes):
         changed = config.copy_and_resolve_references()
@@ -87,6 +101,9 @@ def test_mistakes_with_masks_are_named(config, tmp_path):
     refused(line, style_mask=save(tmp_path / "c.png", BLUE, BLUE))
     refused("none of the label colours", style_mask=save(tmp_path / "c.png", (90, 60, 30), (90, 60, 30)))
     refused("missing.png", style_mask=str(tmp_path / "missing.png"))
+    refused("merge_labels: expected LABEL:LABEL; got 'green'", merge_labels="green")
+    refused("merge_labels 'gren' is unknown; did you mean 'green'", merge_labels="red:gren")
+    refused("mask_labels 'strickt' is unknown; did you mean 'strict'", mask_labels="strickt")
     narrow = np.zeros((48, 64, 3), np.uint8)
     narrow[:, :6] = RED
     Image.fromarray(narrow).save(tmp_path / "a.png")
