@@ -16,10 +16,8 @@ def halves(shape):
     return {"left": {"image": left}, "right": {"image": 1 - left}}
 
 
-@pytest.mark.parametrize(
-    "share, of_left, of_right", [("equal", 0.5, 0.5), ("area", 0.25, 0.75), ("sum", 1, 1)]
-)
-def test_regions_are_compared_label_by_label(share, of_left, of_right):
+@pytest.mark.parametrize("share, by", [("equal", (0.5, 0.5)), ("area", (0.25, 0.75)), ("sum", (1, 1))])
+def test_regions_are_compared_label_by_label(share, by):
     terms = (Term("style", losses.gram(), ("image",), "style", regions=share),)
     style, image, other = picture(0, (6, 8)), picture(1, (6, 8)), picture(2, (6, 8))
     regions, only_left = halves((6, 8)), {"left": {"image": jnp.ones((6, 8))}}
@@ -31,7 +29,7 @@ def test_regions_are_compared_label_by_label(share, of_left, of_right):
     right = gram.score(image[:, 2:], gram.target(style[:, 2:]))
     objective, numbers = Objective(None, terms), term_weights(terms, {"style": 2.0})
     total, report = objective(image, Problem(None, targets, numbers, jax.random.key(0)))
-    expected = of_left * left + of_right * right
+    expected = by[0] * left + by[1] * right
     np.testing.assert_allclose(report["style/image"], expected, rtol=1e-5)
     np.testing.assert_allclose(total, 2 * expected, rtol=1e-5)
     foreign = {"sky": regions["left"], **regions}
