@@ -30,7 +30,7 @@ def of_metric(metric, arrays):
 
 
 METRICS = {"ssim": 2, "edge_ssim": 2, "high_frequency": 1, "checkerboard": 1, "saturation": 1}
-METRICS |= {"clipped": 1, "colour_gaps": 2, "channel_gaps": 2}
+METRICS |= {"clipped": 1, "colour_gaps": 2, "channel_gaps": 2, "gram_gap": 2, "matting_energy": 2}
 # Every one as f(x, s, where) of features and a mask or None.
 ALL = {
     **{f"losses.{row.name}": of_loss(row.loss) for row in rows.TABLE},

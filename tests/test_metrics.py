@@ -10,6 +10,7 @@ from skimage.filters import sobel
 from skimage.metrics import structural_similarity
 
 from nstjax import metrics
+from nstjax.images.matting import matting_laplacian
 
 # Every measure as a function of a picture and a reference of its size.
 MEASURES = {
@@ -219,3 +220,38 @@ def test_gaps_are_in_units_of_the_references_deviations():
     np.testing.assert_allclose(gaps["deviation"], style.std((0, 1)) / unit, rtol=1e-5, atol=1e-6)
     same = metrics.channel_gaps(style[::-1], style)
     assert max(np.abs(values).max() for values in same.values()) < 1e-5
+
+
+def test_colours_of_regions_are_those_of_the_pixels_in_them():
+    x, style = picture(6, 8), picture(9, 4, seed=1)
+    where, style_where = np.zeros((6, 8), np.float32), np.zeros((9, 4), np.float32)
+    where[:, 3:], style_where[2:] = 1, 1
+    found = colour_gaps(x, style, where=where, style_where=style_where)
+    wanted = colour_gaps(x[:, 3:], style[2:])
+    for name, gap in wanted.items():
+        np.testing.assert_allclose(found[name], gap, rtol=1e-5)
+    whole = colour_gaps(x, style, where=np.float32(where * 0 + 0.5))
+    np.testing.assert_allclose(whole["wasserstein"], colour_gaps(x, style)["wasserstein"], rtol=1e-5)
+    nothing = colour_gaps(x, style, where=where * 0)
+    np.testing.assert_allclose(nothing["wasserstein"], style.mean(), rtol=1e-5)
+
+
+def test_gram_gap_by_hand():
+    x, style = picture(6, 8), picture(9, 4, seed=1)
+    where = np.zeros((6, 8), np.float32)
+    where[:4] = 1
+    ours, theirs = (a.reshape(-1, 3).T @ a.reshape(-1, 3) / a[..., 0].size for a in (x[:4], style))
+    wanted = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+    np.testing.assert_allclose(metrics.gram_gap(x, style, where=where), wanted, rtol=1e-5)
+    assert metrics.gram_gap(x, 0 * style) == 0 and metrics.gram_gap(style, style) == 0
+
+
+def test_matting_energy_is_that_of_the_sparse_matrix():
+    x, content = picture(9, 7), picture(9, 7, seed=1)
+    laplacian = matting_laplacian(content.astype(np.float64))
+    flat = x.reshape(-1, 3).astype(np.float64)
+    wanted = np.sqrt(np.sum(flat * (laplacian @ flat)) / (9 * flat.size))
+    np.testing.assert_allclose(metrics.matting_energy(x, content), wanted, rtol=1e-4)
+    assert (
+        metrics.matting_energy(content @ np.float32([[0.5, 0, 0], [0.2, 0.3, 0], [0, 0, 1]]), content) < 1e-3
+    )

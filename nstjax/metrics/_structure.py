@@ -1,46 +1,17 @@
-"""Measures of finished pictures: structure, detail and colour, compared with a content or a style.
+"""Structure and detail of pictures."""
 
-Pictures are [h, w, 3] float32 sRGB in [0, 1], one at a time (`jax.vmap` for more), and every measure is a
-scalar, or scalars by name. Pictures of fewer bits are measured in float32, the result is of their dtype;
-integers are a ValueError. Luminance is Y' = 0.299 R + 0.587 G + 0.114 B (Rec. 601) of the sRGB values.
-"""
-
-import functools
 import math
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nstjax.ops.arithmetic import absolute
-from nstjax.ops.shapes import as_dtype, check_floating, widened
-
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
+from nstjax import losses
+from nstjax.metrics._base import luminance, measured, root
 
 
-def _measure(f: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """f of pictures or features, which are refused as integers and computed with in float32 at least."""
-
-    @functools.wraps(f)
-    def measure(*arrays, **named):
-        given = [*arrays, *named.values()]
-        for array in given:
-            check_floating("pictures", array)
-        arrays, named = jax.tree.map(jnp.asarray, (arrays, named))
-        wide, wide_named = widened((arrays, named))
-        found = f(*wide, **wide_named)
-        if isinstance(found, dict):  # in its order, which a map over trees would sort
-            return {name: as_dtype(value, given[0]) for name, value in found.items()}
-        return as_dtype(found, given[0])
-
-    return measure
-
-
-@_measure
+@measured
 def ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     r"""Structural similarity of luminance: 1 for the same picture, about 0 where no structure is shared.
 
@@ -69,10 +40,10 @@ def ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     0.6
     """
     _check_one_shape(x, reference)
-    return _similarity(_luminance(x), _luminance(reference))
+    return _similarity(luminance(x), luminance(reference))
 
 
-@_measure
+@measured
 def edge_ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     r"""Structural similarity of edges: how well the edges of a content survive a change of tones.
 
@@ -102,10 +73,41 @@ def edge_ssim(x: jax.Array, reference: jax.Array) -> jax.Array:
     (1.0, 1.0)
     """
     _check_one_shape(x, reference)
-    return _similarity(_edges(_luminance(x)), _edges(_luminance(reference)))
+    return _similarity(_edges(luminance(x)), _edges(luminance(reference)))
 
 
-@_measure
+@measured
+def matting_energy(x: jax.Array, reference: jax.Array) -> jax.Array:
+    r"""How much of a picture is no locally affine function of a content's colours.
+
+    .. math:: \sqrt{\frac1{27 N} \sum_c x_c^\top L x_c}
+
+    L is the matting Laplacian of the content, of windows of 3 x 3 pixels and a ridge of 1e-7
+    (`nstjax.losses.matting`), of which 9 hold a pixel. In units of the [0, 1] range; painted texture has much,
+    a change of light hardly any.
+
+    Args:
+      x: [h, w, 3] sRGB in [0, 1].
+      reference: the content, [h, w, 3].
+
+    Returns:
+      A scalar, at least 0.
+
+    References:
+      Luan et al. 2017, https://arxiv.org/abs/1703.07511
+
+    >>> import jax
+    >>> noise, photograph = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3))
+    >>> energies = (matting_energy(x, photograph) for x in (0.5 * photograph + 0.2, noise))
+    >>> [round(float(energy), 2) for energy in energies]
+    [0.0, 0.19]
+    """
+    _check_one_shape(x, reference)
+    loss = losses.matting()
+    return root(loss.score(x, loss.target(reference)) / 27)
+
+
+@measured
 def high_frequency(x: jax.Array) -> jax.Array:
     r"""Root mean square of luminance minus its Gaussian blur (sigma = 2 pixels).
 
@@ -126,14 +128,14 @@ def high_frequency(x: jax.Array) -> jax.Array:
     >>> round(float(high_frequency(jnp.tile(jnp.eye(2)[..., None], (50, 50, 3)))), 2)
     0.5
     """
-    luminance = _luminance(x)
-    gaussian, blurred = _gaussian(17, 2.0), jnp.pad(luminance, 8, mode="symmetric")
+    tones = luminance(x)
+    gaussian, blurred = _gaussian(17, 2.0), jnp.pad(tones, 8, mode="symmetric")
     for axis in (0, 1):
         blurred = _filter(blurred, gaussian, axis)
-    return _root(jnp.mean(jnp.square(luminance - blurred)))
+    return root(jnp.mean(jnp.square(tones - blurred)))
 
 
-@_measure
+@measured
 def checkerboard(x: jax.Array) -> jax.Array:
     r"""Energy of patterns of period 4 along both axes, as a multiple of that of the waves beside them.
 
@@ -163,7 +165,7 @@ def checkerboard(x: jax.Array) -> jax.Array:
     h, w = (n // 4 * 4 for n in x.shape[:2])
     if min(h, w) < 16:
         return jnp.ones((), x.dtype)
-    waves = jnp.fft.fft2(_luminance(x)[:h, :w])
+    waves = jnp.fft.fft2(luminance(x)[:h, :w])
     energy = jnp.square(waves.real) + jnp.square(waves.imag) + h * w * 1e-8
     beside = np.arange(-3, 4)
     at = [n // 4 * np.arange(1, 4) for n in (h, w)]
@@ -171,125 +173,6 @@ def checkerboard(x: jax.Array) -> jax.Array:
     around = jnp.sum(energy[rows[:, None, :, None], columns[None, :, None, :]])
     own = jnp.sum(energy[at[0][:, None], at[1]])
     return own / ((around - own) / (beside.size**2 - 1))
-
-
-@_measure
-def saturation(x: jax.Array) -> jax.Array:
-    r"""Mean chroma: how colourful a picture is.
-
-    .. math:: \frac1N \sum_p (\max_c x_{pc} - \min_c x_{pc})
-
-    A mean over positions: 0 for greys, 1 for pure primaries and their mixtures of two. The chroma of
-    HSV, not its saturation: that divides by the largest channel, and noise of dark pixels dominates it.
-
-    Args:
-      x: [h, w, 3] sRGB in [0, 1].
-
-    Returns:
-      A scalar in [0, 1].
-
-    >>> import jax.numpy as jnp
-    >>> float(saturation(jnp.array([[[1.0, 0.0, 0.5], [0.5, 0.5, 0.5]]])))
-    0.5
-    """
-    return jnp.mean(jnp.max(x, axis=-1) - jnp.min(x, axis=-1))
-
-
-@_measure
-def clipped(x: jax.Array) -> jax.Array:
-    r"""Share of values at an end of the range, where detail is lost.
-
-    .. math:: \frac1{3N} \sum_{pc} [x_{pc} \le \tfrac1{510} \text{ or } x_{pc} \ge 1 - \tfrac1{510}]
-
-    Divided by positions and channels. The count includes values that round to 0 or 255 in a file of 8 bits,
-    and values beyond. The gradient is 0.
-
-    Args:
-      x: [h, w, 3] sRGB, in [0, 1] or not.
-
-    Returns:
-      A scalar in [0, 1].
-
-    >>> import jax.numpy as jnp
-    >>> float(clipped(jnp.array([[[0.0, 0.25, 0.5], [0.75, 0.999, 1.2]]])))
-    0.5
-    """
-    return jnp.mean((x <= 1 / 510) | (x >= 1 - 1 / 510), dtype=x.dtype)
-
-
-@_measure
-def colour_gaps(x: jax.Array, style: jax.Array) -> dict[str, jax.Array]:
-    r"""Distances of the colours of a picture from the colours of a style, regardless of their positions.
-
-    .. math:: \sqrt{\frac13 \sum_c (\mu_c - \mu'_c)^2}, \quad
-              \sqrt{\frac13 \sum_c (\sigma_c - \sigma'_c)^2}, \quad
-              \frac13 \sum_c \int |F_c(v) - F'_c(v)| \,dv
-
-    Of the mean, the standard deviation and the distribution function F of each channel over all
-    positions; sizes may differ. The third is the 1-Wasserstein distance: how far a value moves on average
-    when one histogram is made into the other, exactly, without bins.
-
-    Args:
-      x: [h, w, 3] sRGB in [0, 1].
-      style: [h', w', 3], the same.
-
-    Returns:
-      {"mean", "deviation", "wasserstein"}: scalars in units of the [0, 1] range, 0 for the same colours.
-
-    >>> import jax.numpy as jnp
-    >>> gaps = colour_gaps(jnp.full((2, 2, 3), 0.25), jnp.full((3, 1, 3), 0.75))
-    >>> {name: float(gap) for name, gap in gaps.items()}
-    {'mean': 0.5, 'deviation': 0.0, 'wasserstein': 0.5}
-    """
-    gaps = {name: _root(jnp.mean(jnp.square(gap))) for name, gap in _differences(x, style).items()}
-    return {**gaps, "wasserstein": _transport(x, style)}
-
-
-@_measure
-def channel_gaps(x: jax.Array, reference: jax.Array) -> dict[str, jax.Array]:
-    """Differences of the mean and the standard deviation of each channel from those of a reference.
-
-    Args:
-      x: features [h, w, c].
-      reference: features [h', w', c].
-
-    Returns:
-      {"mean": [c], "deviation": [c]}: differences, in units of the root mean square over channels of the
-      reference's standard deviations.
-    """
-    unit = jnp.sqrt(jnp.mean(jnp.var(reference, (0, 1))))
-    return {name: gap / unit for name, gap in _differences(x, reference).items()}
-
-
-def _differences(x, reference):
-    """{"mean": [c], "deviation": [c]} of features [h, w, c] less those of a reference."""
-    return {
-        name: statistic(x) - statistic(reference)
-        for name, statistic in (
-            ("mean", lambda a: jnp.mean(a, (0, 1))),
-            ("deviation", lambda a: _root(jnp.var(a, (0, 1)))),
-        )
-    }
-
-
-def _transport(x, reference):
-    """1-Wasserstein distance of the values of each channel, mean over channels.
-
-    The mean of the distance there and that back, which rank equal values the other way round: where values
-    are those of the reference, their gradients cancel.
-    """
-    ours, theirs = (a.reshape(-1, a.shape[-1]) for a in (x, reference))
-    return (_moved(ours, theirs) + _moved(theirs, ours)) / 2
-
-
-def _moved(ours, theirs):
-    """The distance of values [n, c] and [m, c]; of equal values ours come first."""
-    values = jnp.concatenate([ours, theirs])
-    order = jnp.argsort(values, axis=0)
-    share = jnp.where(order < len(ours), 1 / len(ours), -1 / len(theirs))
-    difference = jnp.cumsum(share.astype(values.dtype), axis=0)[:-1]
-    steps = jnp.diff(jnp.take_along_axis(values, order, axis=0), axis=0)
-    return jnp.mean(jnp.sum(absolute(difference) * steps, axis=0))
 
 
 def _similarity(x, reference):
@@ -314,14 +197,7 @@ def _edges(luminance):
     smooth, slope = (0.25, 0.5, 0.25), (1.0, 0.0, -1.0)
     padded = jnp.pad(luminance, 1, mode="edge")
     across, down = (_filter(_filter(padded, smooth, axis), slope, 1 - axis) for axis in (0, 1))
-    return _root(jnp.square(across) + jnp.square(down))
-
-
-def _luminance(x):
-    """[h, w] of [h, w, 3]."""
-    if x.ndim != 3 or x.shape[-1] != 3:
-        raise ValueError(f"a picture must be [h, w, 3]; got {list(x.shape)}")
-    return 0.299 * x[..., 0] + 0.587 * x[..., 1] + 0.114 * x[..., 2]
+    return root(jnp.square(across) + jnp.square(down))
 
 
 def _gaussian(taps, sigma):
@@ -347,12 +223,6 @@ def _weighted(windows, kernel):
 
 def _products(one, other, kernel):
     return _weighted([a * b for a, b in zip(one, other, strict=True)], kernel)
-
-
-def _root(square):
-    """The square root, with gradient 0 at 0."""
-    positive = square > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
 
 
 def _check_one_shape(x, reference):
