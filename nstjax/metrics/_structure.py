@@ -83,8 +83,8 @@ def matting_energy(x: jax.Array, reference: jax.Array) -> jax.Array:
     .. math:: \sqrt{\frac1{27 N} \sum_c x_c^\top L x_c}
 
     L is the matting Laplacian of the content, of windows of 3 x 3 pixels and a ridge of 1e-7
-    (`nstjax.losses.matting`), of which 9 hold a pixel. In units of the [0, 1] range; painted texture has much,
-    a change of light hardly any.
+    (`nstjax.losses.matting`), of which 9 hold a pixel. In units of the [0, 1] range; painted texture has
+    much, a change of light hardly any.
 
     Args:
       x: [h, w, 3] sRGB in [0, 1].
