@@ -6,7 +6,8 @@ points of a sweep run together and one by one, into `sweep.json`; with `universa
 beside PyTorch's, into `universal.json`, from the files that --weights, --content and --style name; with
 `lbfgs`, what L-BFGS reaches in 300 evaluations by its memory, beside PyTorch's, into `lbfgs.json`; with
 `networks`, a pass through the residual network beside PyTorch's, into `networks.json`; with `data`, the crops
-that networks learn from, of the folders that --data names and of 100 000 small files, into `data.json`.
+that networks learn from, of the folders that --data names and of 100 000 small files, into `data.json`; with
+`matting`, the matting-Laplacian term beside a pass through VGG-19, into `matting.json`.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
@@ -22,6 +23,7 @@ from benchmarks import (
     bench_data,
     bench_lbfgs,
     bench_losses,
+    bench_matting,
     bench_networks,
     bench_steps,
     bench_sweep,
@@ -39,27 +41,35 @@ _DATA = flags.DEFINE_string("data", "", "Folders of photographs, for data; the e
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are reported.")
 
 
+def _sizes():
+    return map(int, _SIZES.value)
+
+
+def _universal():
+    return bench_universal.measure(_WEIGHTS.value, _CONTENT.value, _STYLE.value, _ROUNDS.value)
+
+
+_KINDS = {
+    "data": lambda: bench_data.measure(_DATA.value, _sizes()),
+    "lbfgs": lambda: bench_lbfgs.measure(_sizes()),
+    "losses": lambda: bench_losses.measure(_ROUNDS.value),
+    "matting": lambda: bench_matting.measure(_ROUNDS.value),
+    "networks": lambda: bench_networks.measure(_sizes(), _ROUNDS.value),
+    "sweep": lambda: bench_sweep.measure(_sizes(), _ROUNDS.value),
+    "universal": _universal,
+}
+
+
 def main(argv):
     head = {"device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}", "jax": jax.__version__}
     files.make_folder(_OUT.value)
-    if "losses" in argv:
-        name, rows = "losses.json", bench_losses.measure(_ROUNDS.value)
-    elif "sweep" in argv:
-        name, rows = "sweep.json", bench_sweep.measure(map(int, _SIZES.value), _ROUNDS.value)
-    elif "lbfgs" in argv:
-        name, rows = "lbfgs.json", bench_lbfgs.measure(map(int, _SIZES.value))
-    elif "networks" in argv:
-        name, rows = "networks.json", bench_networks.measure(map(int, _SIZES.value), _ROUNDS.value)
-    elif "data" in argv:
-        name, rows = "data.json", bench_data.measure(_DATA.value, map(int, _SIZES.value))
-    elif "universal" in argv:
-        rows = bench_universal.measure(_WEIGHTS.value, _CONTENT.value, _STYLE.value, _ROUNDS.value)
-        name = "universal.json"
-    else:
-        name, rows = "bench.json", bench_steps.measure(map(int, _SIZES.value), _ROUNDS.value)
-    files.write_json(_OUT.value / name, head | {"rows": rows})
-    return _OUT.value / name
+    named = [word for word in _KINDS if word in argv]
+    kind = named[0] if named else "bench"
+    rows = _KINDS[kind]() if named else bench_steps.measure(_sizes(), _ROUNDS.value)
+    path = _OUT.value / f"{kind}.json"
+    files.write_json(path, head | {"rows": rows})
+    return path
 
 
 if __name__ == "__main__":
-    command.run(main, required=["out"], words=["data", "lbfgs", "losses", "networks", "sweep", "universal"])
+    command.run(main, required=["out"], words=sorted(_KINDS))

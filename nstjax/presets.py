@@ -107,6 +107,35 @@ def fast_neural_style():
     }
 
 
+@_published_for("original")
+def deep_photo_code():
+    """luanfujun/deep-photo-styletransfer at its defaults; max pooling, network as it is."""
+    return {
+        "content": _content("feature", "relu4_2", weight=5.0),  # -content_weight
+        "style": term("gram", STYLE_TAPS, convention="deep_photo", weight=100.0),
+        "tv": _tv_corner(1e-3),
+        "matting": _matting(1e4),  # -lambda
+    }
+
+
+@_published_for("original")
+def deep_photo_paper():
+    """Luan et al. 2017, section 3, with Gram matrices over positions, which the paper leaves open.
+
+    Half the mean square of the difference of two Gram matrices is 1 / (2 N_l^2) times its sum, N_l the
+    number of filters.
+    """
+    return {
+        "content": _content("feature_deep_photo", "conv4_2", weight=1.0),  # alpha
+        "style": term("gram", STYLE_TAPS, weight=100 / 5 / 2),  # Gamma beta
+        "matting": _matting(1e4),  # lambda
+    }
+
+
+def _matting(weight):
+    return term("matting", "image", reference="content", convention="deep_photo", weight=weight)
+
+
 def wct2017():
     """The style loss that Li et al. 2017 report (WCT, table 1): covariances at five taps, alike."""
     return {"style": term("covariance", STYLE_TAPS)}

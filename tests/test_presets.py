@@ -11,6 +11,7 @@ from rows.pairs import cosine as cosines
 from rows.pairs import moment_loss, mrf, palette, remd, self_similarity
 
 from nstjax import losses, presets
+from nstjax.images.matting import matting_laplacian
 from nstjax.networks.vgg import TAPS, WIDTHS
 from nstjax.optimize import Objective, Problem, Reference, make_targets, term_weights
 from nstjax.runs import terms
@@ -84,6 +85,11 @@ def torch7_tv(image, weight):
     x = 256 * np.asarray(image, float)
     across, down = x[:-1, 1:] - x[:-1, :-1], x[1:, :-1] - x[:-1, :-1]
     return weight * 0.5 * (across**2 + down**2).sum()
+
+
+def matting(image, guide):
+    flat = np.asarray(image, float).reshape(-1, 3)
+    return (flat * (matting_laplacian(np.asarray(guide, float)) @ flat)).sum()
 
 
 def newton_schulz(a):
@@ -217,6 +223,17 @@ WHOLE = {
             ((np.cov(of(IMAGE, tap).T, bias=True) - np.cov(of(PAINTING, tap).T, bias=True)) ** 2).mean()
             for tap in STYLE
         )
+    },
+    "deep_photo_code": lambda: {
+        "content": 5 * content("relu4_2"),
+        "style": sum(100 * gram(tap, neural_style) for tap in STYLE),
+        "tv": torch7_tv(IMAGE, 1e-3),
+        "matting": 1e4 * matting(IMAGE, CONTENT),
+    },
+    "deep_photo_paper": lambda: {
+        "content": content("conv4_2") / 2,
+        "style": sum(100 / 5 * gram(tap, lambda n, c: 1 / (2 * n**2 * c**2)) for tap in STYLE),
+        "matting": 1e4 * matting(IMAGE, CONTENT),
     },
     "lapstyle": lambda: {
         "content": 20 * content("relu4_2"),

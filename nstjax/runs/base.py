@@ -45,12 +45,14 @@ class Subject(NamedTuple):
       content: whether it is the content.
       styles: a list of `Reference`.
       cache_key: hashes; equal for equal subjects of one shape.
+      labels: `LabelPictures`, where regions are compared, or None.
     """
 
     start: Any
     content: bool
     styles: list
     cache_key: tuple
+    labels: LabelPictures | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -91,7 +91,7 @@ class ImageRun(Run):
         key = (self.pictures_key, config.size, config.style_size, config.style_weights)
         key += (config.style_angles, config.style_scales)
         key += () if self.content else (config.init, config.seed, config.noise_scale)
-        return Subject(start, self.content is not None, stage.style_references(self, spec), key)
+        return Subject(start, self.content is not None, stage.style_references(self, spec), key, self.labels)
 
     def write_report(self, folder: Path):
         path = folder / "report.html"

@@ -99,7 +99,8 @@ class TransferRun(Run):
             )
         ]
         key = (self.pictures_key, *self.style_shapes, config.style_weights)
-        return Subject(start, content is not None, styles, key + (() if content else (config.seed,)))
+        key += () if content else (config.seed,)
+        return Subject(start, content is not None, styles, key, self.labels)
 
 
 def load(config, cache=None) -> TransferRun:

@@ -16,6 +16,7 @@ from nstjax.config import term
 from nstjax.optimize import WHOLE, Objective, Problem, Reference, make_targets, single_taps
 from nstjax.progress import progress_bar
 from nstjax.runs import Cache, Run, Subject, terms
+from nstjax.runs.regions import LabelPictures
 from nstjax.sweeps.claims import claim, wait
 
 _CONTENT = ("relu4_2", "relu3_4", "relu2_2", "relu1_2")
@@ -92,7 +93,7 @@ def thumbnail(workdir: Path, sha256: str) -> Path:
 
 
 def measures(subject: Subject, image: jax.Array, encoder: Any, cache: Cache) -> dict[str, dict]:
-    """Losses and measures of a picture as a whole, without masks or regions.
+    """Losses of a picture as a whole, without masks, and measures of it.
 
     Args:
       subject: a `Subject`.
@@ -126,6 +127,8 @@ def measures(subject: Subject, image: jax.Array, encoder: Any, cache: Cache) -> 
         (tap,) = wanted.content.taps
         distance = after[f"content/{tap}"] / jnp.mean(jnp.square(targets["content"][tap][WHOLE].target))
     picture = _of_picture(subject, image, distance)
+    if subject.labels and len(subject.styles) == 1:
+        picture |= region_gaps(subject.labels, image, subject.styles[0].image, encoder)
     return {"losses": shares, "picture": {name: _number(value) for name, value in picture.items()}}
 
 
@@ -141,10 +144,47 @@ def _of_picture(subject, image, distance):
         found["content"] = distance
         found["ssim"] = metrics.ssim(image, subject.start)
         found["edge_ssim"] = metrics.edge_ssim(image, subject.start)
+        found["matting_energy"] = metrics.matting_energy(image, subject.start)
     if len(subject.styles) == 1:
         gaps = metrics.colour_gaps(image, subject.styles[0].image)
         found |= {f"colour_{name}": gap for name, gap in gaps.items()}
     return found
+
+
+def region_gaps(
+    labels: LabelPictures, image: jax.Array, style: jax.Array, encoder: Any
+) -> dict[str, jax.Array]:
+    """Distances of the regions of a picture to those of the style, means over the labels that both have.
+
+    Args:
+      labels: `LabelPictures` of one style.
+      image: [H, W, 3] sRGB in [0, 1].
+      style: [h, w, 3].
+      encoder: the `Encoder` by which Gram matrices are compared, at all style taps that it has.
+
+    Returns:
+      {"region_colour": `metrics.colour_gaps`' 1-Wasserstein distance, "region_gram": `metrics.gram_gap`, mean
+      over the taps}.
+    """
+    taps = tuple(tap for tap in presets.STYLE_TAPS if tap in encoder.taps)
+    ours, theirs = ({"image": x} | _features(encoder.apply, encoder.params, x, taps) for x in (image, style))
+    (of_style,) = labels.styles
+    colour, gram = [], []
+    for label in labels.canvas.masks.keys() & of_style.masks.keys():
+        seen, wanted = labels.canvas.masks[label], of_style.masks[label]
+        for tap in ("image", *taps):
+            where = jax.image.resize(seen, ours[tap].shape[:2], "linear")
+            style_where = jax.image.resize(wanted, theirs[tap].shape[:2], "linear")
+            if tap == "image":
+                gaps = metrics.colour_gaps(image, style, where=where, style_where=style_where)
+                colour.append(gaps["wasserstein"])
+            else:
+                options = {"where": where, "reference_where": style_where}
+                gram.append(metrics.gram_gap(ours[tap], theirs[tap], **options))
+    return {"region_colour": jnp.mean(jnp.stack(colour)), "region_gram": jnp.mean(jnp.stack(gram))}
+
+
+_features = jax.jit(lambda apply, params, x, taps: apply(params, x, taps), static_argnums=(0, 3))
 
 
 def _terms(subject, taps):

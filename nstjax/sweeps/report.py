@@ -22,6 +22,7 @@ MEANINGS = {
     "content itself",
     "ssim": "structural similarity of luminance to the content, 1 for equal",
     "edge_ssim": "the same of the edges alone",
+    "matting_energy": "what is no locally affine function of the content's colours, such as painted texture",
     "high_frequency": "RMS of luminance minus its Gaussian blur (σ = 2 pixels)",
     "checkerboard": "energy of patterns of period 4, over that of the waves beside them; about 1 without",
     "saturation": "mean of the largest minus the smallest of red, green and blue",
@@ -29,6 +30,8 @@ MEANINGS = {
     "colour_mean": "distance of the mean colour to the style's, root mean square over channels",
     "colour_deviation": "the same of the channels' standard deviations",
     "colour_wasserstein": "how far the channels' histograms are from the style's, on average",
+    "region_colour": "the same region by region, mean over the labels",
+    "region_gram": "distance of Gram matrices to the style's, relative, mean over labels and taps",
     "seconds": "of steps, without compilation; a share of those of points run together",
     "evaluations": "of objective and gradient, those of line searches included",
 }
