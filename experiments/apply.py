@@ -20,6 +20,7 @@ _STYLE = flags.DEFINE_list("style", [], "Styles or blends; the network's first b
 _STRENGTH = flags.DEFINE_string("strength", "", "A factor of a term's weight, or TERM:FACTOR, ...")
 _OUTPUT = flags.DEFINE_string("output", "png", "The format: png, jpg or webp.")
 _PHOTOREALISTIC = flags.DEFINE_list("photorealistic", [], "Filters of nstjax.photorealism to follow.")
+_SHEET = command.define_path("sheet", "A JPEG of all pictures, a row an input.")
 _SIZE = flags.DEFINE_integer("size", 0, "Long side in pixels; 0 leaves pictures as they are.", lower_bound=0)
 
 
@@ -34,6 +35,7 @@ def main(_):
         suffix=f".{_OUTPUT.value.lower().removeprefix('.').replace('jpeg', 'jpg')}",
         size=_SIZE.value,
         photorealistic=_PHOTOREALISTIC.value,
+        sheet=_SHEET.value or "",
     )
     return "\n".join(f"{name}: {path}" for name, path in outputs.items())
 

@@ -8,14 +8,18 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 from nstjax import files, images, photorealism
 from nstjax.errors import FailedError, UserError, check_choice
 from nstjax.feedforward.apply import stylize
+from nstjax.images import sheet as sheets
 from nstjax.images import stream
 from nstjax.images.encode import SUFFIXES
 from nstjax.networks import stylizers
 from nstjax.networks.stylizers import Stylizer
+
+_THUMBNAIL = 256
 
 
 def run(
@@ -28,6 +32,7 @@ def run(
     suffix: str = ".png",
     size: int = 0,
     photorealistic: Sequence[str] = (),
+    sheet: str | Path = "",
 ) -> dict[str, Path]:
     """Paints pictures by a trained network. One that is there, made of the same files, is kept.
 
@@ -43,9 +48,10 @@ def run(
       suffix: of the files, one of `nstjax.images.encode.SUFFIXES`.
       size: long side in pixels that pictures are resized to; 0 leaves them as they are.
       photorealistic: names of filters of `nstjax.photorealism`, which the painted pictures go through.
+      sheet: a JPEG file to write, with a row an input: the picture, then what was painted in each style.
 
     Returns:
-      {"pictures": folder}, or {"picture": file}.
+      {"pictures": folder}, or {"picture": file}; and {"sheet": file}.
 
     Raises:
       UserError: for a mistake that a person can mend, before anything is made.
@@ -93,7 +99,23 @@ def run(
     failed = stream.run(jobs, make, label, alpha=not size)
     if failed:
         raise FailedError("; ".join([f"{len(failed)} of {len(jobs)} pictures failed", *failed]))
-    return {"picture": jobs[0].path} if single else {"pictures": place}
+    outputs = {"picture": jobs[0].path} if single else {"pictures": place}
+    return outputs | ({"sheet": _write_sheet(sheet, jobs, asked)} if sheet else {})
+
+
+def _write_sheet(path, jobs, styles):
+    """Writes the sheet of finished jobs; its path."""
+    painted, shown = {(job.name, job.how): job.path for job in jobs}, []
+    for name in dict.fromkeys(job.name for job in jobs):
+        shown.append(("", Image.fromarray(images.load_picture(name).pixels)))
+        shown += [
+            (style, Image.fromarray(images.load_picture(painted[name, style]).pixels)) for style in styles
+        ]
+    for _, picture in shown:
+        picture.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    made = sheets.flow(shown, 1 + len(styles))
+    files.write_atomic(files.user_path(path), sheets.encode(made, "JPEG", quality=88))
+    return path
 
 
 def _names(inputs):

@@ -130,3 +130,11 @@ def test_filters_follow_the_painted_picture(place, trained):
         UserError, match="photorealistic 'local_afine' is unknown; did you mean 'local_affine'"
     ):
         run(place, name, photorealistic=["local_afine"])
+
+
+def test_a_sheet_has_a_row_an_input(place):
+    names = [str(place / "frames" / f"frame{n}.png") for n in (2, 10)]
+    outputs = run(place, *names, styles=["mosaic", "ink"], sheet=place / "sheet.jpg")
+    assert outputs["sheet"] == place / "sheet.jpg"
+    width, height = Image.open(outputs["sheet"]).size
+    assert 3 * 33 <= width < 3 * 33 + 30 and 2 * 24 <= height < 2 * 24 + 70
