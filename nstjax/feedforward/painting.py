@@ -105,8 +105,8 @@ def run(
 
 def _write_sheet(path, jobs, styles):
     """Writes the sheet of finished jobs; its path."""
-    painted, shown = {(job.name, job.how): job.path for job in jobs}, []
-    for name in dict.fromkeys(job.name for job in jobs):
+    painted, shown = {(job.content, job.how): job.path for job in jobs}, []
+    for name in dict.fromkeys(job.content for job in jobs):
         shown.append(("", Image.fromarray(images.load_picture(name).pixels)))
         shown += [
             (style, Image.fromarray(images.load_picture(painted[name, style]).pixels)) for style in styles
