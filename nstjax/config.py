@@ -26,7 +26,8 @@ def default_config():
         them, or "drop" them (`nstjax.runs.terms.within`).
       normalise: Gatys' weight normalisation, calibrated on the example pictures.
       pooling_size: of a pooling of an odd number of rows: "floor", or "ceil" as in Caffe.
-      init: "content", "style" (cropped to the canvas), "noise" or a path.
+      init: "content", "style" (cropped to the canvas), "recoloured" (the content in the colours of the style,
+        region by region), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
       optimizer, optimizer_args, schedule, schedule_args, project, ema: see `make_method` and `Plan` of
         `nstjax.optimize`.

@@ -156,14 +156,17 @@ def _read_initial(config, content, styles, cache):
     """The `Picture` that `init` names; None where it is one of the others, or noise."""
     if config.init == "noise":
         return None
-    if config.init in ("content", "style"):
-        if not (content if config.init == "content" else styles):
-            raise UserError(f"init is {config.init!r}, but {config.init} is empty; give another init")
+    needed = {"content": {"content": content}, "style": {"style": styles}}
+    needed["recoloured"] = needed["content"] | needed["style"]
+    if config.init in needed:
+        for key, given in needed[config.init].items():
+            if not given:
+                raise UserError(f"init is {config.init!r}, but {key} is empty; give another init")
         return None
     try:
         return pictures.read(config.init, cache)
     except UserError as error:
-        hint = nearest(config.init, ("content", "style", "noise"))
+        hint = nearest(config.init, ("content", "style", "noise", "recoloured"))
         raise UserError(f"init: {error}{hint}" if "did you mean" in hint else f"init: {error}") from None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nstjax import images, networks, validate
+from nstjax import images, networks, transforms, validate
 from nstjax.config import default_config
 from nstjax.errors import UserError, check_choice
 from nstjax.optimize import (
@@ -217,8 +217,38 @@ def initial_image(run, spec):
         return jnp.clip(jnp.asarray(MEAN_GREY) + config.noise_scale * noise, 0, 1)
     if config.init == "content":
         return jnp.asarray(images.resize(run.content.pixels, *shape))
+    if config.init == "recoloured":
+        return _recoloured(run, spec, shape)
     picture = run.styles[0] if config.init == "style" else run.initial
     return jnp.asarray(images.resize_to_cover(picture.pixels, *shape))
+
+
+def _recoloured(run, spec, shape):
+    """The content in the colours of the style, region by region where there are label pictures."""
+    content = jnp.asarray(images.resize(run.content.pixels, *shape))
+    styles, change = style_references(run, spec), transforms.colour(method="optimal_transport")
+    if not run.labels:
+        seen = [change.style(style.image) for style in styles]
+        return change.apply(content, change.blend(seen, _shares(styles)))
+    found = content
+    for label, mask in run.labels.canvas.masks.items():
+        pairs = [pair for pair in zip(styles, run.labels.styles, strict=True) if label in pair[1].masks]
+        if pairs:
+            seen = [
+                change.style(
+                    style.image, where=jax.image.resize(labels.masks[label], style.image.shape[:2], "linear")
+                )
+                for style, labels in pairs
+            ]
+            where = jax.image.resize(mask, shape, "linear")
+            own = change.apply(content, change.blend(seen, _shares([s for s, _ in pairs])), where=where)
+            found = found + where[..., None] * (own - content)
+    return jnp.clip(found, 0, 1)
+
+
+def _shares(styles):
+    total = sum(style.weight for style in styles)
+    return [style.weight / total for style in styles]
 
 
 def style_references(run, spec) -> list[Reference]:

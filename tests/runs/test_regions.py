@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from problems import compute_norms, evaluate
 
-from nstjax import runs
+from nstjax import images, runs
 from nstjax.config import default_config, term
 from nstjax.errors import UserError
 from nstjax.runs import Cache
@@ -108,3 +108,22 @@ def test_mistakes_with_masks_are_named(config, tmp_path):
     narrow[:, :6] = RED
     Image.fromarray(narrow).save(tmp_path / "a.png")
     refused("region 'red' covers no position of relu3_1 under mask_mode 'inside'")
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_recoloured_start_has_the_colours_of_the_style_and_the_content_s_edges(config, masks):
+    config.init = "recoloured"
+    if not masks:
+        config.content_mask = config.style_mask = config.terms.style.regions = ""
+    loaded = runs.load(config)
+    image = np.asarray(initial_image(loaded, loaded.stages[0]))
+    content, style = (images.load_picture(config[name]).pixels / 255 for name in ("content", "style"))
+    halves = [(slice(0, 30), slice(34, 64))] if masks else [(slice(None), slice(None))]
+    for ours, theirs in [*halves, *(each[::-1] for each in halves)]:
+        np.testing.assert_allclose(image[:, ours].mean((0, 1)), style[:, theirs].mean((0, 1)), atol=0.03)
+        np.testing.assert_allclose(image[:, ours].std((0, 1)), style[:, theirs].std((0, 1)), atol=0.03)
+        correlation = np.corrcoef(image[:, ours].ravel(), content[:, ours].ravel())[0, 1]
+        assert correlation > 0.9
+    config.content = ""
+    with pytest.raises(UserError, match="init is 'recoloured', but content is empty; give another init"):
+        runs.load(config)
