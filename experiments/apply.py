@@ -1,8 +1,8 @@
 """Paints photographs by a trained network, each in one pass.
 
-    python -m experiments.apply --network=runs/johnson2016/network.safetensors \\
-        --inputs=photo.jpg --out=painted
+    python -m experiments.apply --style=mosaic --inputs=photo.jpg --out=painted
 
+The network of the six paintings of `example:` comes with the package; --network names the file of another.
 --inputs takes files, patterns and a folder, such as the frames of a video; the same command goes on where
 it was stopped. Of a network with several styles, --style names one or a blend (mosaic:2+woodblock:1), or
 several, separated by commas; --strength is a factor of the style's weight, of a network that takes one.
@@ -13,7 +13,9 @@ from absl import flags
 from experiments import command
 from nstjax.feedforward import painting
 
-_NETWORK = flags.DEFINE_string("network", None, "The file of a trained network.")
+_NETWORK = flags.DEFINE_string(
+    "network", "paintings", "A trained network: its file, or the name of one that comes along."
+)
 _INPUTS = flags.DEFINE_list("inputs", None, "Pictures, patterns of them, or a folder.")
 _OUT = command.define_path("out", "The folder to fill, or for one picture its file.")
 _STYLE = flags.DEFINE_list("style", [], "Styles or blends; the network's first by default.")
@@ -41,4 +43,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    command.run(main, required=["network", "inputs", "out"])
+    command.run(main, required=["inputs", "out"])

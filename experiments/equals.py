@@ -36,7 +36,7 @@ _OUT = command.define_path("out", "Folder for equals.json.")
 def main(_):
     folder = _WORKDIR.value
     run = runs.load(files.read_json(folder / "config.json"))
-    trained = stylizers.read(_NETWORK.value or folder / "network.safetensors")
+    trained = stylizers.load(_NETWORK.value or folder / "network.safetensors")
     perceptual, constants = make_loss(run)
     photographs = [read_aloud(name).pixels for name in _PHOTOGRAPHS.value]
     files.make_folder(_OUT.value)

@@ -35,7 +35,7 @@ _OUT = command.define_path("out", "Folder for strengths.json.")
 def main(_):
     folder = _WORKDIR.value
     run = runs.load(files.read_json(folder / "config.json"))
-    trained = stylizers.read(folder / "network.safetensors")
+    trained = stylizers.load(folder / "network.safetensors")
     if len(trained.strengths) != 1:
         raise UserError(f"workdir {folder}: the network takes {len(trained.strengths)} strengths; expected 1")
     (term,) = trained.strengths
@@ -90,7 +90,7 @@ def _alone(trained):
         factor, colon, folder = text.partition(":")
         if not colon:
             raise UserError(f"alone: expected STRENGTH:FOLDER; got {text!r}")
-        network = stylizers.read(files.user_path(folder) / "network.safetensors")
+        network = stylizers.load(files.user_path(folder) / "network.safetensors")
         for style in trained.styles:
             check_choice(f"alone {folder}: style", style, network.styles)
         found[_number(factor)] = network

@@ -37,7 +37,7 @@ def run(
     """Paints pictures by a trained network. One that is there, made of the same files, is kept.
 
     Args:
-      network: path of a file that training wrote.
+      network: path of a file that training wrote, or the name of a network that comes with the package.
       inputs: paths, `example:NAME`s and patterns such as "frames/*.png"; or a folder, whose pictures are
         taken in the order of their numbers and names.
       out: a folder; or, for one picture in one style, the file to write, whose suffix is its format.
@@ -57,7 +57,7 @@ def run(
       UserError: for a mistake that a person can mend, before anything is made.
       FailedError: for pictures that could not be read, made or written; the others are made.
     """
-    trained = stylizers.read(network)
+    trained = stylizers.load(network)
     check_choice("output", suffix.removeprefix("."), tuple(each[1:] for each in SUFFIXES))
     if size < 0:
         raise UserError(f"size must be at least 0; got {size}")

@@ -1,23 +1,16 @@
 """Named weight sets: source, hash and preprocessing bound together."""
 
 import hashlib
-import importlib.resources
 import os
 import re
 from pathlib import Path
 
 from nstjax import files
 from nstjax.errors import UserError, check_choice, nearest
-from nstjax.networks import download, formats, headers, known, quantised, vgg
+from nstjax.networks import download, formats, headers, known, quantised, shipped, vgg
 
 PUBLISHED = {"vgg19": known.KERAS, "vgg19-torchvision": known.TORCHVISION}
-# SHA-256 of the files in `nstjax/networks/trained`.
-SHIPPED = {
-    "mini": "97ff1215002a440a714b26da8fde7be6f41f4c113b8d7088bf23fa5779ac78e5",
-}
-SHIPPED_DECODERS = {
-    "mini": "b24782cdfd11b547ceada324d828407d445761e523f5e1a063330bd6bd727f8c",
-}
+SHIPPED = ("mini",)
 RANDOM = {
     "random": vgg.WIDTHS,
     "random-slim": vgg.SLIM_WIDTHS,
@@ -81,9 +74,8 @@ def _load_stated(name, path, seed):
         label = f"{name} (seed {seed})"
         return formats.Weights(vgg.random_params(seed, RANDOM[name]), vgg.TORCHVISION, label)
     if name in SHIPPED:
-        data = _shipped(f"{name}.safetensors", SHIPPED[name])
-        arrays, header = headers.parse_safetensors(name, data)
-        return formats.weights_of(name, arrays, header, SHIPPED[name])
+        arrays, header = headers.parse_safetensors(name, shipped.read(f"{name}.safetensors"))
+        return formats.weights_of(name, arrays, header, shipped.DIGESTS[f"{name}.safetensors"])
     if name == quantised.NAME:
         return quantised.load()
     if files.is_file(path):
@@ -102,35 +94,20 @@ def load_decoders(name: str | Path) -> formats.Decoders:
     Raises:
       UserError: for a weight set without decoders, or a file that is missing, broken or holds none.
     """
-    if name in SHIPPED_DECODERS:
-        digest = SHIPPED_DECODERS[name]
-        arrays, header = headers.parse_safetensors(name, _shipped(f"{name}_decoders.safetensors", digest))
+    if name in SHIPPED:
+        data = shipped.read(f"{name}_decoders.safetensors")
     else:
         path = files.user_path(name)
         if not files.is_file(path):
-            valid = nearest(name, SHIPPED_DECODERS)
+            valid = nearest(name, SHIPPED)
             raise UserError(f"decoders {name!r}: no such file or weight set with decoders{valid}")
         with files.reading(path):
             data = path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        arrays, header = headers.parse_safetensors(path, data)
+    arrays, header = headers.parse_safetensors(name, data)
     widths, levels = headers.decoder_of(name, header)
     params = formats.decoders_of(name, arrays, widths, levels)
+    digest = hashlib.sha256(data).hexdigest()
     return formats.Decoders(params, widths, header["label"], digest, header["about"])
-
-
-def _shipped(file, digest):
-    """Bytes of a file of the package, which may be in a zip archive."""
-    try:
-        data = (importlib.resources.files("nstjax.networks") / "trained" / file).read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{file} is not in the installed package; install nstjax again") from None
-    if (found := hashlib.sha256(data).hexdigest()) != digest:
-        raise UserError(
-            f"{file} of the installed package is damaged: its SHA-256 is {found[:12]}..., expected "
-            f"{digest[:12]}...; install nstjax again"
-        )
-    return data
 
 
 def make_encoder(

@@ -14,10 +14,11 @@ import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from nstjax import files
-from nstjax.errors import UserError, check_choice
-from nstjax.networks import headers, layouts
+from nstjax.errors import UserError, check_choice, nearest
+from nstjax.networks import headers, layouts, shipped
 from nstjax.networks.transformer import NORMS, OUTPUTS, PADDINGS, UPSAMPLINGS, Condition, Transformer
 
+SHIPPED = ("paintings",)
 CHOICES = {"norm": NORMS, "padding": PADDINGS, "upsampling": UPSAMPLINGS, "output": OUTPUTS}
 _FIELDS = ("widths", "blocks", *CHOICES, "amplitude", "styles", "strengths")
 
@@ -103,23 +104,26 @@ def encode(stylizer: Stylizer, dtype: Any = np.float32) -> bytes:
     return safetensors.numpy.save(flat, metadata={"nstjax": json.dumps(header)})
 
 
-def read(path: str | Path) -> Stylizer:
-    """The trained network in a file of `encode`.
+def load(name: str | Path) -> Stylizer:
+    """A trained network by the name of one that comes with the package, or by the path of a file of `encode`.
 
     Raises:
       UserError: for a file that is missing, truncated, or holds none; for an architecture that is not known,
         and an array that is missing, extra, misshapen or not finite.
     """
-    place = files.user_path(path)
+    if name in SHIPPED:
+        return decode(name, shipped.read(f"{name}.safetensors"))
+    place = files.user_path(name)
     if not files.is_file(place):
-        raise UserError(f"network {path}: no such file{files.near_file(place)}")
+        near = files.near_file(place) or nearest(str(name), SHIPPED)
+        raise UserError(f"network {name}: no such file or network of the package{near}")
     with files.reading(place):
         data = place.read_bytes()
-    return decode(path, data)
+    return decode(name, data)
 
 
 def decode(name: str | Path, data: bytes) -> Stylizer:
-    """The trained network in the bytes of a file; `name` is for errors, which are those of `read`."""
+    """The trained network in the bytes of a file; `name` is for errors, which are those of `load`."""
     arrays, header = headers.parse_safetensors(name, data)
     fields = header.get("network")
     if not isinstance(fields, dict) or set(fields) != set(_FIELDS):

@@ -145,6 +145,7 @@ def _stylizer(run, params, batches):
         variables["statistics"] = _statistics(network, params, batches)
     about = {
         "trained through": run.network.label,
+        "licence of that": run.network.about.get("licence", "not stated"),
         "terms": ", ".join(config.terms),
         "steps": str(config.steps),
     }

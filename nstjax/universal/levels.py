@@ -110,7 +110,7 @@ def load(
       Wang et al. 2020, https://arxiv.org/abs/2003.08436
     """
     path = files.user_path(name)
-    if decoders or name in pretrained.SHIPPED_DECODERS:
+    if decoders or name in pretrained.SHIPPED:
         return _of_a_weight_set(name, decoders or name, numbers, preprocessing)
     with files.reading(path):
         is_folder = path.is_dir()
@@ -123,12 +123,12 @@ def load(
         beside = str(path.with_name(f"{path.stem}_decoders.safetensors"))
         return _of_a_weight_set(name, beside, numbers, preprocessing)
     if name in pretrained.NAMES:
-        valid = ", ".join(pretrained.SHIPPED_DECODERS)
+        valid = ", ".join(pretrained.SHIPPED)
         raise UserError(
             f"weights {name!r} have no decoders; give decoders, as configs/decoder.py trains them, or the "
             f"weights {valid}, or the path of some that come with theirs"
         )
-    valid = nearest(name, pretrained.SHIPPED_DECODERS)
+    valid = nearest(name, pretrained.SHIPPED)
     raise UserError(f"weights {name!r}: no such folder, file or weight set with decoders{valid}")
 
 

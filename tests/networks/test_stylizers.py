@@ -24,7 +24,7 @@ def trained():
 def test_a_file_gives_the_network_back(trained, tmp_path):
     path = tmp_path / "network.safetensors"
     path.write_bytes(stylizers.encode(trained))
-    read = stylizers.read(path)
+    read = stylizers.load(path)
     assert read.network == trained.network and read.styles == trained.styles
     assert read.strengths == trained.strengths and read.label == "test" and read.about == {"terms": "style"}
     jax.tree.map(np.testing.assert_array_equal, read.variables, trained.variables)
@@ -36,8 +36,8 @@ def test_a_file_gives_the_network_back(trained, tmp_path):
 
 def test_what_is_no_network_is_one_line(trained, tmp_path):
     data = stylizers.encode(trained)
-    with pytest.raises(UserError, match=r"network none.safetensors: no such file"):
-        stylizers.read("none.safetensors")
+    with pytest.raises(UserError, match=r"network none.safetensors: no such file or network of the package"):
+        stylizers.load("none.safetensors")
     for damaged in (data[:-10], data[:20], b""):
         with pytest.raises(UserError, match="not a readable safetensors file"):
             stylizers.decode("x", damaged)

@@ -13,7 +13,7 @@ import pytest
 
 from nstjax import images
 from nstjax.errors import UserError
-from nstjax.networks import formats, pretrained, vgg
+from nstjax.networks import formats, pretrained, shipped, stylizers, vgg
 from nstjax.networks.decoder import LEVELS, Decoder
 from nstjax.networks.normalise import mean_activations
 
@@ -30,12 +30,9 @@ print(nstjax.__file__, features["relu5_1"].shape, len(networks.load_decoders("mi
 
 def test_they_are_small_and_what_the_table_of_hashes_says():
     files = {path.name: path.read_bytes() for path in TRAINED.iterdir()}
-    digests = {f"{name}.safetensors": digest for name, digest in pretrained.SHIPPED.items()}
-    digests |= {
-        f"{name}_decoders.safetensors": digest for name, digest in pretrained.SHIPPED_DECODERS.items()
-    }
-    assert {name: hashlib.sha256(data).hexdigest() for name, data in files.items()} == digests
+    assert {name: hashlib.sha256(data).hexdigest() for name, data in files.items()} == shipped.DIGESTS
     assert sum(map(len, files.values())) < 6e6
+    assert len(files["paintings.safetensors"]) < 2e6
     for about in (pretrained.load("mini").about, pretrained.load_decoders("mini").about):
         assert "experiments.distill" in about["recipe"] and "Simonyan" in about["attribution"]
 
@@ -88,10 +85,14 @@ def test_a_damaged_package_is_one_line(what, tmp_path, monkeypatch):
         (tmp_path / "trained" / path.name).write_bytes(
             {"a bit": data, "the end": data[:-100], "everything": b""}[what]
         )
-    monkeypatch.setattr(pretrained.importlib.resources, "files", lambda package: tmp_path)
-    for load in (pretrained.load, pretrained.load_decoders):
+    monkeypatch.setattr(shipped.importlib.resources, "files", lambda package: tmp_path)
+    for load, name in (
+        (pretrained.load, "mini"),
+        (pretrained.load_decoders, "mini"),
+        (stylizers.load, "paintings"),
+    ):
         with pytest.raises(UserError, match=r"of the installed package is damaged.*install nstjax again"):
-            load("mini")
+            load(name)
     shutil.rmtree(tmp_path / "trained")
     with pytest.raises(UserError, match="is not in the installed package; install nstjax again"):
         pretrained.load("mini")

@@ -57,15 +57,15 @@ def test_a_run_leaves_the_network_its_picture_its_curve_and_what_was_seen(finish
     last = (folder / "validation" / "0000006.safetensors").read_bytes()
     assert last == outputs["network"].read_bytes()
     measured = {row["step"]: row["validation/loss"] for row in rows(folder) if "validation/loss" in row}
-    best = stylizers.read(folder / "best.safetensors")
-    last = stylizers.read(outputs["network"])
+    best = stylizers.load(folder / "best.safetensors")
+    last = stylizers.load(outputs["network"])
     same = np.array_equal(
         best.variables["params"]["last"]["kernel"], last.variables["params"]["last"]["kernel"]
     )
     assert same == (measured[6] < measured[3])
     page = outputs["report"].read_text()
     assert "validation: after 6 steps" in page and "6 steps of adam" in page
-    trained = stylizers.read(outputs["network"])
+    trained = stylizers.load(outputs["network"])
     assert trained.styles == ("mosaic", "woodblock") and trained.strengths == {"style": (0.1, 10.0)}
     content = images.resize(images.load_picture("example:coffee").pixels, *images.fit_size(400, 600, 64))
     painted = images.to_uint8(stylize(trained, content, trained.condition("mosaic")))
@@ -100,7 +100,7 @@ def test_batch_norm_accumulation_and_averages_train_as_well(tmp_path):
     made = config(network="johnson2016", ema=0.9, accumulate=2, calibrate="terms", optimizer="adamw")
     made.precision = "bfloat16"
     outputs = runs.run(made, tmp_path / "run")
-    trained = stylizers.read(outputs["network"])
+    trained = stylizers.load(outputs["network"])
     variances = [leaf["variance"] for leaf in trained.variables["statistics"].values()]
     assert all(np.all(variance > 0) and not np.allclose(variance, 1) for variance in variances)
 
@@ -221,11 +221,11 @@ def test_devices_and_processes_share_a_batch_and_give_the_same_curve(network, tm
 
 @pytest.mark.slow
 def test_a_style_is_added_by_norms_alone(finished, tmp_path):
-    before = stylizers.read(finished[1]["network"])
+    before = stylizers.load(finished[1]["network"])
     made = config(style="example:hatching", extends=str(finished[1]["network"]), steps=40, learning_rate=0.02)
     made.validate_every = 40
     outputs = runs.run(made, tmp_path / "run")
-    after, image = stylizers.read(outputs["network"]), images.load("example:coffee", 32)
+    after, image = stylizers.load(outputs["network"]), images.load("example:coffee", 32)
     assert after.styles == ("mosaic", "woodblock", "hatching") and after.strengths == before.strengths
     for style in before.styles:
         told = {"style": 2.0}

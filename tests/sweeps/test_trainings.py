@@ -29,7 +29,7 @@ def test_points_are_trained_painted_and_measured(name, count, tmp_path):
     assert len(summary.finished) == count and not summary.failed
     for point in summary.finished:
         folder = tmp_path / "points" / point
-        assert stylizers.read(folder / "network.safetensors").styles == ("mosaic",)
+        assert stylizers.load(folder / "network.safetensors").styles == ("mosaic",)
         measured = json.loads((folder / "measures.json").read_text())
         assert measured["picture"]["checkerboard"] > 0 and measured["losses"]["histogram"]
     assert "evaluations" not in summary.outputs["results"].read_text().partition("\n")[0]
