@@ -78,7 +78,9 @@ def test_matting_solves_the_linear_system():
     np.testing.assert_allclose(found, wanted.reshape(PICTURE.shape), atol=1e-3)
 
 
-@pytest.mark.parametrize("make", [photorealism.local_affine, photorealism.matting])
+@pytest.mark.parametrize(
+    "make", [photorealism.local_affine, pytest.param(photorealism.matting, marks=pytest.mark.slow)]
+)
 def test_a_change_of_colours_stays_and_painted_texture_goes(make):
     rows, columns = np.mgrid[:24, :24] / 24
     content = np.stack([rows, columns, np.sin(9 * rows) * 0.4 + 0.5], -1)
