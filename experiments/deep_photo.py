@@ -68,8 +68,9 @@ def _case(folder, workdir):
     if "content_mask" in given:
         canvas, style = load_labels([given["content_mask"], given["style_mask"]])
         subject = subject._replace(labels=subject.labels or LabelPictures(canvas, (style,)))
-    files_made = (outputs["picture"], workdir / "second" / "unfiltered.png", outputs["smoothed"])
-    made = dict(zip(_MADE, map(images.load, files_made), strict=False))
+    unfiltered = workdir / "second" / "unfiltered.png"
+    paths = [outputs["picture"], *([unfiltered] if second.photorealistic else []), outputs["smoothed"]]
+    made = dict(zip(_MADE, map(images.load, paths), strict=False))
     if "author_result" in given:
         author = images.load_picture(given["author_result"]).pixels
         made[_MADE[-1]] = images.resize(author, *before.shape[:2])

@@ -19,7 +19,7 @@ from nstjax.images.encode import SUFFIXES
 from nstjax.networks import stylizers
 from nstjax.networks.stylizers import Stylizer
 
-_THUMBNAIL = 256
+_THUMBNAIL, _MOST_ROWS = 256, 200  # pixels of a picture in a sheet; a JPEG has at most 65 535 in a column
 
 
 def run(
@@ -61,6 +61,9 @@ def run(
     check_choice("output", suffix.removeprefix("."), tuple(each[1:] for each in SUFFIXES))
     if size < 0:
         raise UserError(f"size must be at least 0; got {size}")
+    place_of_sheet = files.user_path(sheet) if sheet else None
+    if place_of_sheet and place_of_sheet.suffix.lower() not in (".jpg", ".jpeg"):
+        raise UserError(f"sheet {sheet}: expected a file that ends in .jpg")
     for name in photorealistic:
         check_choice("photorealistic", name, photorealism.NAMES)
     filters = [jax.jit(getattr(photorealism, name)()) for name in photorealistic]
@@ -68,6 +71,8 @@ def run(
     strengths = _strengths(trained, strength)
     conditions = {style: trained.condition(_blend(style), strengths) for style in asked}
     names, place = _names(inputs), files.user_path(out)
+    if sheet and len(names) > _MOST_ROWS:
+        raise UserError(f"sheet {sheet}: {len(names)} inputs are more than the {_MOST_ROWS} rows of a JPEG")
     single = place.suffix.lower() in SUFFIXES
     if single and len(names) * len(asked) > 1:
         raise UserError(f"out {out} is one file for {len(names) * len(asked)} pictures; expected a folder")
@@ -100,22 +105,23 @@ def run(
     if failed:
         raise FailedError("; ".join([f"{len(failed)} of {len(jobs)} pictures failed", *failed]))
     outputs = {"picture": jobs[0].path} if single else {"pictures": place}
-    return outputs | ({"sheet": _write_sheet(sheet, jobs, asked)} if sheet else {})
+    return outputs | ({"sheet": _write_sheet(place_of_sheet, jobs, asked)} if place_of_sheet else {})
 
 
 def _write_sheet(path, jobs, styles):
     """Writes the sheet of finished jobs; its path."""
     painted, shown = {(job.content, job.how): job.path for job in jobs}, []
     for name in dict.fromkeys(job.content for job in jobs):
-        shown.append(("", Image.fromarray(images.load_picture(name).pixels)))
-        shown += [
-            (style, Image.fromarray(images.load_picture(painted[name, style]).pixels)) for style in styles
-        ]
-    for _, picture in shown:
-        picture.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+        shown += [("", _small(name)), *((style, _small(painted[name, style])) for style in styles)]
     made = sheets.flow(shown, 1 + len(styles))
-    files.write_atomic(files.user_path(path), sheets.encode(made, "JPEG", quality=88))
+    files.write_atomic(path, sheets.encode(made, "JPEG", quality=88))
     return path
+
+
+def _small(name):
+    picture = Image.fromarray(images.load_picture(name).pixels)
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    return picture
 
 
 def _names(inputs):

@@ -131,11 +131,14 @@ def _of_folder(name):
             for path, p in zip(paths, read, strict=True)
         )
         raise UserError(f"mask {name}: expected masks of one size; got {sizes}")
-    stacked = np.stack([p.pixels.max(-1) > 127 for p in read])
+    labels = [*(path.stem for path in paths), "rest"]
+    if double := [label for label in labels if labels.count(label) > 1]:
+        raise UserError(f"mask {name}: two masks are called {double[0]!r}; rename a file")
+    clear = [np.zeros(p.pixels.shape[:2], bool) if p.alpha is None else p.alpha <= 127 for p in read]
+    stacked = np.stack([(p.pixels.max(-1) > 127) & ~away for p, away in zip(read, clear, strict=True)])
     sizes, several = stacked.sum((1, 2)), np.mean(stacked.sum(0) > 1)
     smallest_first = np.argsort(sizes, kind="stable")
     owner = np.where(stacked.any(0), smallest_first[stacked[smallest_first].argmax(0)], len(paths))
-    labels = [*(path.stem for path in paths), "rest"]
     notes = [f"mask {label!r} is empty" for label, size in zip(labels, sizes, strict=False) if not size]
     if several:
         notes.append(f"{_percent(several)} of the pixels are in several masks, and belong to the smallest")

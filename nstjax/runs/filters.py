@@ -38,4 +38,6 @@ def filtered(run, image) -> tuple[np.ndarray, dict[str, bytes]]:
     image, content = jnp.clip(image, 0, 1), jnp.asarray(content)
     for follow in filters:
         image = jnp.clip(jax.jit(follow)(image, content), 0, 1)
+    if not jnp.isfinite(image).all():
+        raise UserError("photorealistic: the filtered picture is not finite; give other photorealistic_args")
     return np.asarray(image), {"unfiltered.png": before}

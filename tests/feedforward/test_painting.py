@@ -1,5 +1,7 @@
 """Pictures of files through a trained network: where they go, what is kept of them, what is made once."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from nstjax import images, photorealism
 from nstjax.errors import FailedError, UserError
 from nstjax.feedforward import painting
 from nstjax.feedforward.apply import stylize
+from nstjax.images import sheet
 from nstjax.networks import stylizers
 from nstjax.networks.stylizers import Stylizer
 from nstjax.networks.transformer import Condition, Transformer
@@ -136,5 +139,14 @@ def test_a_sheet_has_a_row_an_input(place):
     names = [str(place / "frames" / f"frame{n}.png") for n in (2, 10)]
     outputs = run(place, *names, styles=["mosaic", "ink"], sheet=place / "sheet.jpg")
     assert outputs["sheet"] == place / "sheet.jpg"
-    width, height = Image.open(outputs["sheet"]).size
-    assert 3 * 33 <= width < 3 * 33 + 30 and 2 * 24 <= height < 2 * 24 + 70
+    shown = [
+        (title, Image.open(path).convert("RGB"))
+        for name in names
+        for title, path in (
+            ("", name),
+            *((style, place / "out" / style / f"{Path(name).stem}.png") for style in ("mosaic", "ink")),
+        )
+    ]
+    assert outputs["sheet"].read_bytes() == sheet.encode(sheet.flow(shown, 3), "JPEG", quality=88)
+    with pytest.raises(UserError, match=r"expected a file that ends in \.jpg"):
+        run(place, *names, sheet=place / "sheet.png")

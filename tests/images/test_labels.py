@@ -257,6 +257,13 @@ def test_a_folder_has_a_mask_a_file(tmp_path):
     before = picture.sha256
     save(tmp_path / "masks" / "moon.png", sun)
     assert load(tmp_path / "masks").sha256 != before
+    clear = np.stack([np.full_like(sun, 255)] * 3 + [sun], -1)
+    Image.fromarray(clear, "RGBA").save(tmp_path / "masks" / "moon.png")
+    np.testing.assert_array_equal(load(tmp_path / "masks").masks["moon"], sun > 0)
+    save(tmp_path / "masks" / "sky.jpg", soft)
+    with pytest.raises(UserError, match="two masks are called 'sky'; rename a file"):
+        load(tmp_path / "masks")
+    (tmp_path / "masks" / "sky.jpg").unlink()
     save(tmp_path / "masks" / "moon.png", sun[:20])
     with pytest.raises(UserError, match=r"masks of one size; got moon\.png 60 x 20, sky\.png 60 x 40"):
         load(tmp_path / "masks")
