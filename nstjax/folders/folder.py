@@ -55,7 +55,10 @@ _BEGUN = (
     *("config.json", "provenance.json", "metrics.jsonl", "preview.png", "last_good.png", "validation"),
     *("best.safetensors", "checkpoints"),
 )
-_OUTPUTS = (*_BEGUN, "weights.json", "cost.json", "network.safetensors", "image.png", "report.html")
+_OUTPUTS = (
+    *(*_BEGUN, "weights.json", "cost.json", "network.safetensors"),
+    *("unfiltered.png", "image.png", "report.html"),
+)
 
 
 class RunFolder:

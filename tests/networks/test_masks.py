@@ -59,6 +59,9 @@ def test_box_averages_of_an_odd_row_as_in_torch():
     found = masks._box_average(jnp.stack([row] * 2), (1, 3))
     np.testing.assert_allclose(found, [[0, 3 * (3 + 6 / 3) / 5, 6]], rtol=1e-6)
     np.testing.assert_allclose(masks._box_average(jnp.ones((7, 9)), (4, 4)), 1, rtol=1e-6)
+    blurred = propagate(jnp.zeros((4, 5)).at[:, 3:].set(1), ("relu1_2", "pool1"), "deep_photo", "ceil")
+    wanted = masks._box_average(blurred["relu1_2"], (2, 3))
+    np.testing.assert_array_equal(blurred["pool1"], wanted)
 
 
 @pytest.mark.parametrize("mode, seen", [("all", True), ("inside", False)])

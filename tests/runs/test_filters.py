@@ -8,6 +8,7 @@ import pytest
 from nstjax import images, photorealism, runs
 from nstjax.config import default_config, default_transfer_config, term
 from nstjax.errors import UserError
+from nstjax.runs import filters
 
 GIVEN = {"photorealistic": "local_affine, detail", "photorealistic_args": {"local_affine": {"radius": 2}}}
 
@@ -38,6 +39,21 @@ def test_the_picture_is_that_without_filters_through_them(make, tmp_path):
     found = images.load_picture(picture).pixels / 255
     np.testing.assert_allclose(found, wanted, atol=4 / 255)
     assert np.abs(found - before / 255).max() > 0.02
+
+
+def test_a_restart_leaves_no_picture_of_another_run(tmp_path):
+    runs.run(optimised(**GIVEN), tmp_path / "run")
+    assert (tmp_path / "run" / "unfiltered.png").exists()
+    runs.run(optimised(), tmp_path / "run", restart=True)
+    assert not (tmp_path / "run" / "unfiltered.png").exists()
+
+
+def test_a_picture_that_is_not_finite_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(filters, "build", lambda config: [lambda image, content: image * jnp.nan])
+    config = optimised(photorealistic="detail")
+    with pytest.raises(UserError, match="photorealistic: the filtered picture is not finite"):
+        runs.run(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "image.png").exists()
 
 
 def test_filters_need_a_content():

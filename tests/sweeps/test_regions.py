@@ -36,7 +36,10 @@ def test_each_region_is_compared_with_that_of_its_label():
     apart = region_gaps(labels, jnp.asarray(np.roll(ramp, 32, 1)), jnp.asarray(ramp), ENCODER)
     whole = metrics.colour_gaps(np.roll(ramp, 32, 1), ramp)["wasserstein"]
     assert apart["region_colour"] == pytest.approx(0.25, abs=0.02) and whole < 1e-6
-    assert apart["region_gram"] > 0.1
+    whole = LabelPicture("whole", labels.canvas.pixels, "", masks={"left": np.ones((32, 64), np.float32)})
+    alike = LabelPictures(whole, (whole,))
+    unmasked = region_gaps(alike, jnp.asarray(np.roll(ramp, 32, 1)), jnp.asarray(ramp), ENCODER)
+    assert apart["region_gram"] > 2 * unmasked["region_gram"] > 0
 
 
 def test_labels_of_one_side_do_not_count():
