@@ -7,10 +7,12 @@ beside PyTorch's, into `universal.json`, from the files that --weights, --conten
 `lbfgs`, what L-BFGS reaches in 300 evaluations by its memory, beside PyTorch's, into `lbfgs.json`; with
 `networks`, a pass through the residual network beside PyTorch's, into `networks.json`; with `data`, the crops
 that networks learn from, of the folders that --data names and of 100 000 small files, into `data.json`; with
-`matting`, the matting-Laplacian term beside a pass through VGG-19, into `matting.json`.
+`matting`, the matting-Laplacian term beside a pass through VGG-19, into `matting.json`; with `convolution`,
+the layers of VGG-19 by both algorithms, into `convolution.json`.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
+  direct              the step of Adam without Winograd's algorithm
   nstjax lbfgs        a step of L-BFGS, its line search included
   derived transpose   a step of Adam with the convolution gradient that XLA derives, not that of `convolve`
   PyTorch             the same step of Adam there, in both memory layouts (needs nstjax[oracle])
@@ -20,6 +22,7 @@ import jax
 from absl import flags
 
 from benchmarks import (
+    bench_convolution,
     bench_data,
     bench_lbfgs,
     bench_losses,
@@ -50,6 +53,7 @@ def _universal():
 
 
 _KINDS = {
+    "convolution": lambda: bench_convolution.measure(_sizes(), _ROUNDS.value),
     "data": lambda: bench_data.measure(_DATA.value, _sizes()),
     "lbfgs": lambda: bench_lbfgs.measure(_sizes()),
     "losses": lambda: bench_losses.measure(_ROUNDS.value),

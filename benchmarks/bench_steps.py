@@ -15,7 +15,7 @@ from nstjax.ops import convolution
 from nstjax.optimize import Objective, Problem, Reference, Term, make_targets, term_weights
 
 STYLE, CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "relu4_2"
-STEPS = 4
+STEPS = 10
 
 
 def measure(sizes, rounds):
@@ -27,9 +27,10 @@ def measure(sizes, rounds):
             "nstjax": jax_steps(params, picture),
             "mini": jax_steps(pretrained.load("mini").params, picture),
             "nstjax lbfgs": jax_steps(params, picture, "lbfgs"),
+            "direct": jax_steps(params, picture, conv="direct"),
         }
         with mock.patch.object(vgg, "convolve", convolution.convolve.fun):
-            runs["derived transpose"] = jax_steps(params, picture)
+            runs["derived transpose"] = jax_steps(params, picture, conv="direct")
         if util.find_spec("torch"):
             from benchmarks import peers
 
@@ -48,12 +49,14 @@ def measure(sizes, rounds):
     return rows
 
 
-def make_problem(params, picture):
+def make_problem(params, picture, conv="auto"):
     """(objective, its `Problem`): content, Gram and total variation on turned pictures."""
-    encoder = vgg.make_encoder(params, vgg.TORCHVISION)
+    encoder = vgg.make_encoder(params, vgg.TORCHVISION, conv=conv)
 
     def apply(*arguments):  # A new function for each problem, so that no compiled program is shared.
         return encoder.apply(*arguments)
+
+    apply.prepare = encoder.apply.prepare
 
     terms = (
         Term("content", losses.feature(), (CONTENT,), "content"),
@@ -67,9 +70,9 @@ def make_problem(params, picture):
     return Objective(apply, terms), Problem(encoder.params, targets, weights, jax.random.key(0))
 
 
-def jax_steps(params, picture, optimizer="adam"):
+def jax_steps(params, picture, optimizer="adam", conv="auto"):
     """A function, compiled when it is returned, that makes `STEPS` steps of the library's own loop."""
-    objective, problem = make_problem(params, picture)
+    objective, problem = make_problem(params, picture, conv)
     plan, image = optimize.Plan(optimize.make_method(optimizer)), jnp.asarray(picture)
     rate = plan.method.learning_rate
 

@@ -26,6 +26,8 @@ def default_config():
         them, or "drop" them (`nstjax.runs.terms.within`).
       normalise: Gatys' weight normalisation, calibrated on the example pictures.
       pooling_size: of a pooling of an odd number of rows: "floor", or "ceil" as in Caffe.
+      conv: how the steps convolve: "direct"; "winograd", equal to it to about 1e-5; "auto", on a CPU the
+        faster of the two in each layer, else "direct".
       init: "content", "style" (cropped to the canvas), "recoloured" (the content in the colours of the style,
         region by region), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
@@ -67,6 +69,7 @@ def default_config():
     config.pooling = "max"
     config.pooling_size = "floor"
     config.padding = "zero"
+    config.conv = "auto"
     config.init = "content"
     config.noise_scale = 1 / 255
     config.steps = 500
@@ -151,7 +154,7 @@ def default_training_config():
     config = _of_pictures("train")
     image = default_config()
     for key in (
-        *("weights", "preprocessing", "beyond_weights", "normalise", "pooling", "padding"),
+        *("weights", "preprocessing", "beyond_weights", "normalise", "pooling", "padding", "conv"),
         *("terms", "calibrate", "optimizer", "optimizer_args", "schedule", "schedule_args"),
     ):
         config[key] = image[key]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 from nstjax.errors import UserError, check_at_least, check_choice, nearest
-from nstjax.networks.vgg import PADDINGS, POOLING_SIZES, POOLINGS, PREPROCESSINGS
+from nstjax.networks.vgg import CONVOLUTIONS, PADDINGS, POOLING_SIZES, POOLINGS, PREPROCESSINGS
 
 LARGEST_SEED = 2**32 - 1
 _LARGEST = 3.4e38  # in float32
@@ -63,6 +63,7 @@ def stage_values(config):
     check_choice("pooling", config.pooling, POOLINGS)
     check_choice("pooling_size", config.pooling_size, POOLING_SIZES)
     check_choice("padding", config.padding, tuple(PADDINGS))
+    check_choice("conv", config.conv, CONVOLUTIONS)
     for key in ("style_angles", "style_scales"):
         numbers(key, config[key])
     for scale in config.style_scales:

@@ -77,8 +77,10 @@ class Perceptual:
         params = params if constants.fixed is None else extended(constants.fixed, params)
         condition = Condition(chosen, batch.strengths)
         outputs = self.network.apply({"params": params}, batch.images, condition, training=True)
+        prepare = getattr(self.objective.apply, "prepare", lambda params: params)
+        prepared = constants._replace(encoder=prepare(constants.encoder))
         values, reports, gradients = lax.map(
-            lambda each: self._scored(constants, *each),
+            lambda each: self._scored(prepared, *each),
             (outputs, batch),
             # A CPU is busy with one picture at a time; elsewhere all run together.
             batch_size=None if jax.default_backend() == "cpu" else len(batch.images),

@@ -111,7 +111,12 @@ def load_decoders(name: str | Path) -> formats.Decoders:
 
 
 def make_encoder(
-    weights: formats.Weights, *, pooling: str = "max", padding: str = "zero", pooling_size: str = "floor"
+    weights: formats.Weights,
+    *,
+    pooling: str = "max",
+    padding: str = "zero",
+    pooling_size: str = "floor",
+    conv: str = "auto",
 ) -> vgg.Encoder:
     """The `Encoder` of a weight set.
 
@@ -120,9 +125,10 @@ def make_encoder(
       pooling: "max", "average" or "l2".
       padding: "zero", "reflect" or "replicate".
       pooling_size: "floor", or "ceil" as in Caffe: of a pooling of an odd number of rows or columns.
+      conv: "auto", "direct" or "winograd", as of `nstjax.networks.vgg.make_encoder`.
 
     Raises:
-      ValueError: for an unknown pooling, padding or pooling size.
+      ValueError: for an unknown pooling, padding, pooling size or conv.
     """
-    options = {"pooling": pooling, "padding": padding, "pooling_size": pooling_size}
+    options = {"pooling": pooling, "padding": padding, "pooling_size": pooling_size, "conv": conv}
     return vgg.make_encoder(weights.params, weights.preprocessing, **options)

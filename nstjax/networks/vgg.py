@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nstjax.errors import nearest
+from nstjax.ops import winograd
 from nstjax.ops.convolution import convolve, pad, pool
 
 DEPTHS = (2, 2, 4, 4, 4)
@@ -29,6 +30,10 @@ TAPS = tuple(
 POOLINGS = ("max", "average", "l2")
 POOLING_SIZES = ("floor", "ceil")
 PADDINGS = {"zero": "constant", "reflect": "reflect", "replicate": "edge"}
+CONVOLUTIONS = ("auto", "direct", "winograd")
+# With so many numbers or more in a kernel, Winograd's algorithm is the faster on a CPU
+# (`python -m benchmarks convolution`).
+_MANY = 9 * 128 * 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +75,8 @@ class Encoder:
     """A network that losses read features from.
 
     Attributes:
-      apply: `apply(params, image, taps) -> {tap: features [h, w, c]}`, image [H, W, 3] sRGB in [0, 1].
+      apply: `apply(params, image, taps) -> {tap: features [h, w, c]}`, image [H, W, 3] sRGB in [0, 1]. It may
+        have a `prepare(params)`: params to apply many times, with what does not depend on the image made.
       params: a pytree of arrays.
       taps: the names of the taps that `params` reach, shallow to deep.
     """
@@ -141,11 +147,12 @@ class Conv3x3(nn.Module):
     def __call__(self, x):
         shape = (3, 3, x.shape[-1], self.features)
         kernel = self.param("kernel", self.initializer, shape)
+        turned = self.get_variable("turned", "kernel")
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
         if self.pad_mode != "constant":
             x = pad(x, self.pad_mode)
         border = 1 if self.pad_mode == "constant" else 0
-        return convolve(x, kernel.astype(x.dtype), border) + bias.astype(x.dtype)
+        return convolve(x, kernel.astype(x.dtype), border, turned) + bias.astype(x.dtype)
 
 
 def make_encoder(
@@ -155,6 +162,7 @@ def make_encoder(
     pooling: str = "max",
     padding: str = "zero",
     pooling_size: str = "floor",
+    conv: str = "auto",
 ) -> Encoder:
     """An `Encoder` of VGG-19 params; `nstjax.networks.make_encoder` takes a whole weight set.
 
@@ -165,19 +173,22 @@ def make_encoder(
       pooling: "max", "average" or "l2".
       padding: "zero", "reflect" or "replicate".
       pooling_size: "floor" or "ceil", as of `VGG19`.
+      conv: how optimisations and trainings convolve: "direct"; "winograd", equal to it to about 1e-5; "auto",
+        on a CPU the faster of the two in each layer, else "direct".
 
     Raises:
-      ValueError: for an unknown pooling, padding or pooling size.
+      ValueError: for an unknown pooling, padding, pooling size or conv.
     """
     for name, value, valid in (
         ("pooling", pooling, POOLINGS),
         ("padding", padding, PADDINGS),
         ("pooling_size", pooling_size, POOLING_SIZES),
+        ("conv", conv, CONVOLUTIONS),
     ):
         if value not in valid:
             raise ValueError(f"{name} {value!r} is unknown{nearest(value, valid)}")
     network = VGG19(preprocessing, widths(params), pooling, padding, pooling_size)
-    return Encoder(_Apply(network), {"params": params}, reachable_taps(params))
+    return Encoder(_Apply(network, conv), {"params": params}, reachable_taps(params))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,9 +196,20 @@ class _Apply:
     """`Encoder.apply` of a network; equal for equal networks, so that programs compile once."""
 
     network: VGG19
+    conv: str
 
     def __call__(self, params, image, taps):
         return self.network.apply(params, image, tuple(taps))
+
+    def prepare(self, params):
+        """Params with the kernels that Winograd's algorithm takes."""
+        kernels = {name: conv["kernel"] for name, conv in params["params"].items()}
+        if self.conv == "auto":
+            on_cpu = jax.default_backend() == "cpu"
+            kernels = {name: kernel for name, kernel in kernels.items() if on_cpu and kernel.size >= _MANY}
+        elif self.conv == "direct":
+            kernels = {}
+        return params | {"turned": {name: {"kernel": winograd.turn(k)} for name, k in kernels.items()}}
 
 
 def widths(params: Mapping[str, Any]) -> tuple[int, ...]:

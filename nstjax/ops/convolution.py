@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nstjax.ops import winograd
 from nstjax.ops.arithmetic import safe_sqrt
 
 
@@ -41,7 +42,9 @@ def _within(rows, border, mode, n):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve(x: jax.Array, kernel: jax.Array, border: int) -> jax.Array:
+def convolve(
+    x: jax.Array, kernel: jax.Array, border: int, turned: winograd.Turned | None = None
+) -> jax.Array:
     """Convolution of stride 1 after a border of zeros.
 
     The derivatives are those of the convolution. The input's cotangent is written as a plain convolution with
@@ -53,10 +56,14 @@ def convolve(x: jax.Array, kernel: jax.Array, border: int) -> jax.Array:
       x: [..., h, w, c].
       kernel: [n, n, c, k], n at least 2.
       border: how many positions of zeros on every side, 0 to n - 1.
+      turned: `winograd.turn` of a 3 x 3 kernel, to use that algorithm, equal to about 1e-5; it is taken as a
+        constant.
 
     Returns:
       [..., h + 2 border - n + 1, w + 2 border - n + 1, k].
     """
+    if turned is not None:
+        return winograd.convolve(_bordered(x, border), turned.forward)
     plain = functools.partial(_convolution, border=(border, border))
     on_cpu = functools.partial(_on_cpu, border=border)
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=plain)
@@ -133,12 +140,12 @@ def _with_bordered_rows(x, kernel, rows, columns):
     return y if rows else lax.slice_in_dim(y, 1, y.shape[-3] - 1, axis=y.ndim - 3)
 
 
-def _convolve_forward(x, kernel, border):
-    return convolve(x, kernel, border), (x, kernel)
+def _convolve_forward(x, kernel, border, turned):
+    return convolve(x, kernel, border, turned), (x, kernel, turned)
 
 
 def _convolve_backward(border, residuals, g):
-    x, kernel = residuals
+    x, kernel, turned = residuals
     size = kernel.shape[0]
 
     def derived(x, g):
@@ -150,8 +157,9 @@ def _convolve_backward(border, residuals, g):
         x, g = (y.reshape(-1, *y.shape[-3:]) for y in (_bordered(x, border), g))
         return _kernel_cotangent(x, g, size).astype(kernel.dtype)
 
-    dx = convolve(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), size - 1 - border)
-    return dx, lax.platform_dependent(x, g, cpu=on_cpu, default=derived)
+    back = None if turned is None else winograd.Turned(turned.backward, turned.forward)
+    dx = convolve(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), size - 1 - border, back)
+    return dx, lax.platform_dependent(x, g, cpu=on_cpu, default=derived), None
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)

@@ -221,6 +221,7 @@ def _map(plan, function, arguments):
 
 def _scan(objective, plan, state, problem, learning_rate, numbers, stop, budget):
     """The steps of these numbers that are before `stop` and begin with fewer evaluations than `budget`."""
+    problem = objective.prepare(problem) if hasattr(objective, "prepare") else problem
     advance = functools.partial(_step, objective, plan, problem, learning_rate)
 
     def step(state, number):

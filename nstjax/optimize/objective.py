@@ -224,6 +224,12 @@ class Objective:
     apply: Callable
     terms: tuple[Term, ...]
 
+    def prepare(self, problem: Problem) -> Problem:
+        """The problem, to evaluate many times: what an encoder makes of its params alone is made."""
+        if not hasattr(self.apply, "prepare"):
+            return problem
+        return problem._replace(params=self.apply.prepare(problem.params))
+
     def __call__(self, image, problem: Problem):
         """The objective and its parts.
 

@@ -171,7 +171,7 @@ def make_stage(run, index, cache=None) -> Stage:
 
 def make_encoder(run, spec):
     """The `Encoder` of a run with the pooling and padding of a stage."""
-    options = {key: spec.config[key] for key in ("pooling", "padding", "pooling_size")}
+    options = {key: spec.config[key] for key in ("pooling", "padding", "pooling_size", "conv")}
     return networks.make_encoder(run.network, **options)
 
 

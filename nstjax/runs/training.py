@@ -86,7 +86,9 @@ class TrainingRun(Run):
     def encoder(self):
         """The `Encoder` that outputs are scored by."""
         config = self.settings
-        return networks.make_encoder(self.network, pooling=config.pooling, padding=config.padding)
+        return networks.make_encoder(
+            self.network, pooling=config.pooling, padding=config.padding, conv=config.conv
+        )
 
     @property
     def optimizer(self):

@@ -186,6 +186,8 @@ def test_taps_that_cannot_be_read_are_named():
         vgg.make_encoder(TINY, vgg.CAFFE, pooling="avg")
     with pytest.raises(ValueError, match="pooling_size 'up' is unknown; valid: floor, ceil"):
         vgg.make_encoder(TINY, vgg.CAFFE, pooling_size="up")
+    with pytest.raises(ValueError, match="conv 'winigrad' is unknown; did you mean 'winograd'"):
+        vgg.make_encoder(TINY, vgg.CAFFE, conv="winigrad")
 
 
 def test_equal_encoders_are_one_compiled_program(compilations):
