@@ -28,6 +28,8 @@ def default_config():
       pooling_size: of a pooling of an odd number of rows: "floor", or "ceil" as in Caffe.
       conv: how the steps convolve: "direct"; "winograd", equal to it to about 1e-5; "auto", on a CPU the
         faster of the two in each layer, else "direct".
+      tile: side in pixels, a multiple of 32, of windows that features and gradients are made in, exactly, for
+        pictures that memory does not hold the features of; 0 for none while there is memory, else 512.
       init: "content", "style" (cropped to the canvas), "recoloured" (the content in the colours of the style,
         region by region), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
@@ -70,6 +72,7 @@ def default_config():
     config.pooling_size = "floor"
     config.padding = "zero"
     config.conv = "auto"
+    config.tile = 0
     config.init = "content"
     config.noise_scale = 1 / 255
     config.steps = 500

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 from nstjax.errors import UserError, check_at_least, check_choice, nearest
+from nstjax.networks import windows
 from nstjax.networks.vgg import CONVOLUTIONS, PADDINGS, POOLING_SIZES, POOLINGS, PREPROCESSINGS
 
 LARGEST_SEED = 2**32 - 1
@@ -64,6 +65,8 @@ def stage_values(config):
     check_choice("pooling_size", config.pooling_size, POOLING_SIZES)
     check_choice("padding", config.padding, tuple(PADDINGS))
     check_choice("conv", config.conv, CONVOLUTIONS)
+    if config.tile < 0 or config.tile % windows.STEP:
+        raise UserError(f"tile must be a multiple of {windows.STEP}, or 0; got {config.tile}")
     for key in ("style_angles", "style_scales"):
         numbers(key, config[key])
     for scale in config.style_scales:

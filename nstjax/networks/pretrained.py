@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nstjax import files
 from nstjax.errors import UserError, check_choice, nearest
-from nstjax.networks import download, formats, headers, known, quantised, shipped, vgg
+from nstjax.networks import download, formats, headers, known, quantised, shipped, vgg, windows
 
 PUBLISHED = {"vgg19": known.KERAS, "vgg19-torchvision": known.TORCHVISION}
 SHIPPED = ("mini",)
@@ -117,6 +117,7 @@ def make_encoder(
     padding: str = "zero",
     pooling_size: str = "floor",
     conv: str = "auto",
+    tile: int = 0,
 ) -> vgg.Encoder:
     """The `Encoder` of a weight set.
 
@@ -126,9 +127,11 @@ def make_encoder(
       padding: "zero", "reflect" or "replicate".
       pooling_size: "floor", or "ceil" as in Caffe: of a pooling of an odd number of rows or columns.
       conv: "auto", "direct" or "winograd", as of `nstjax.networks.vgg.make_encoder`.
+      tile: side in pixels of windows that features are made in (`nstjax.networks.windows.tiled`); 0 for none.
 
     Raises:
-      ValueError: for an unknown pooling, padding, pooling size or conv.
+      ValueError: for an unknown pooling, padding, pooling size or conv, and a tile that cannot be.
     """
     options = {"pooling": pooling, "padding": padding, "pooling_size": pooling_size, "conv": conv}
-    return vgg.make_encoder(weights.params, weights.preprocessing, **options)
+    encoder = vgg.make_encoder(weights.params, weights.preprocessing, **options)
+    return windows.tiled(encoder, tile) if tile else encoder

@@ -47,10 +47,12 @@ class ImageRun(Run):
     def notes(self):
         label = self.network.label
         untrained = f"the network has random weights ({label}), not trained ones"
-        of_terms = dict.fromkeys(
-            note for spec in self.stages for note in (*spec.notes, *_foreign(spec, self.network))
+        of_stages = dict.fromkeys(
+            note
+            for spec in self.stages
+            for note in (*spec.notes, *_foreign(spec, self.network), *stage.tile_notes(self, spec))
         )
-        return (*super().notes, *([untrained] if label.startswith("random") else []), *of_terms)
+        return (*super().notes, *([untrained] if label.startswith("random") else []), *of_stages)
 
     @property
     def structure(self):
@@ -71,7 +73,8 @@ class ImageRun(Run):
     def room(self):
         def needed(spec):
             shape = self.canvas(spec.config.size)
-            features = memory.needed(shape, self.network.params, spec.taps, backward=True)
+            how = {"backward": True, "tile": stage.tile(self, spec)}
+            features = memory.needed(shape, self.network.params, spec.taps, **how)
             return features + abstract.state_bytes(spec.plan.method, shape)
 
         return int(memory.available() // (2 * max(map(needed, self.stages))))
@@ -202,10 +205,11 @@ def check_taps(run, terms):
 def _check_memory(run, spec):
     """Raises UserError where a canvas or a style cannot fit into memory, or copies meet regions."""
     params, config = run.network.params, spec.config
-    memory.check("size", run.canvas(config.size), params, spec.taps, backward=True)
+    tile = stage.tile(run, spec)
+    memory.check("size", run.canvas(config.size), params, spec.taps, backward=True, tile=tile)
     for picture in run.styles:
         for shape, _ in stage.style_copies(picture, config):
-            memory.check("style_size", shape, params, spec.taps, backward=False)
+            memory.check("style_size", shape, params, spec.taps, backward=False, tile=tile)
     if run.labels and (config.style_angles or config.style_scales):
         raise UserError("style_angles and style_scales have no meaning for terms with regions")
 

@@ -8,10 +8,11 @@ import sys
 import jax
 
 from nstjax.errors import UserError
+from nstjax.networks import windows
 from nstjax.networks.vgg import TAPS
 
 
-def check(key, shape, params, taps, *, backward):
+def check(key, shape, params, taps, *, backward, tile=0):
     """Raises UserError where features of an image [H, W, 3] need more memory than the device has.
 
     Args:
@@ -20,8 +21,9 @@ def check(key, shape, params, taps, *, backward):
       params: {conv name: {"bias": [o], ...}}.
       taps: what is deeper than all of them is not computed.
       backward: whether a gradient is wanted.
+      tile: of the encoder, 0 for none.
     """
-    bytes_needed = needed(shape, params, taps, backward=backward)
+    bytes_needed = needed(shape, params, taps, backward=backward, tile=tile)
     if bytes_needed > available():
         raise UserError(
             f"{key}: {shape[1]} x {shape[0]} pixels need over {bytes_needed / 1e9:.0f} GB of memory "
@@ -29,12 +31,20 @@ def check(key, shape, params, taps, *, backward):
         )
 
 
-def needed(shape, params, taps, *, backward):
+def needed(shape, params, taps, *, backward, tile=0):
     """Bytes that float32 features take at the least.
 
     For a gradient the output of every convolution is kept: compiled programs take 2.4 to 6.5 times
-    that, of which 2 are counted. Without a gradient two outputs at a time are enough.
+    that, of which 2 are counted. Without a gradient two outputs at a time are enough. With a tile, a group of
+    taps of the whole picture is kept beside the outputs in one window.
     """
+    if tile:
+        window = [windows.along(size, tile, windows.reach(taps)).length for size in shape]
+        kept = [
+            sum(windows.numbers_of(params, tap) for tap in group) for group in windows.groups(params, taps)
+        ]
+        of_taps = 4 * (1 + backward) * shape[0] * shape[1] * max(kept, default=0)
+        return of_taps + needed(window, params, taps, backward=backward)
     deepest = max((TAPS.index(tap) for tap in taps if tap in TAPS), default=-1)
     convs = [tap for tap in TAPS[: deepest + 1] if tap.startswith("conv")]
     pixels = shape[0] * shape[1]

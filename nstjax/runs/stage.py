@@ -22,7 +22,7 @@ from nstjax.optimize import (
     term_weights,
 )
 from nstjax.optimize.calibrate import CALIBRATIONS
-from nstjax.runs import pictures, regions, terms
+from nstjax.runs import memory, pictures, regions, terms
 from nstjax.runs.cache import Cache
 
 MEAN_GREY = (0.485, 0.458, 0.408)
@@ -33,6 +33,9 @@ _OF_THE_RUN = (
     *("photorealistic", "photorealistic_args"),
 )
 _CALIBRATION_NOISE = 0.1
+# Windows of so many pixels are used where the features might take more memory than there is: so many times
+# what `memory.needed` counts at the most.
+_TILE, _TIMES = 512, 3.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,9 +173,25 @@ def make_stage(run, index, cache=None) -> Stage:
 
 
 def make_encoder(run, spec):
-    """The `Encoder` of a run with the pooling and padding of a stage."""
+    """The `Encoder` of a run with the pooling and padding of a stage, in windows where it has to be."""
     options = {key: spec.config[key] for key in ("pooling", "padding", "pooling_size", "conv")}
-    return networks.make_encoder(run.network, **options)
+    return networks.make_encoder(run.network, **options, tile=tile(run, spec))
+
+
+def tile(run, spec):
+    """The side of the windows of a stage, 0 for none."""
+    if spec.config.tile:
+        return spec.config.tile
+    needed = memory.needed(run.canvas(spec.config.size), run.network.params, spec.taps, backward=True)
+    return _TILE if needed > memory.available() / _TIMES else 0
+
+
+def tile_notes(run, spec):
+    """A line where a picture is in windows by itself."""
+    if spec.config.tile or not tile(run, spec):
+        return ()
+    h, w = run.canvas(spec.config.size)
+    return (f"features of {w} x {h} pixels are made in windows of {_TILE}, for lack of memory",)
 
 
 _targets = jax.jit(make_targets, static_argnames=("apply", "terms"))

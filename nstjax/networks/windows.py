@@ -1,0 +1,195 @@
+"""Features window by window: exact, in the memory of one window and of the taps that are asked for."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nstjax.networks.vgg import TAPS, Encoder
+
+STEP = 32  # pixels per position of the deepest tap: windows begin at multiples of it
+_ROOM = 80  # numbers per pixel of features at one time: relu1_1, or the other taps of Gatys together
+
+
+def tiled(encoder: Encoder, tile: int) -> Encoder:
+    """An encoder of the same features and gradients, made window by window.
+
+    Args:
+      encoder: of VGG-19, from `nstjax.networks.make_encoder`.
+      tile: side of a window in pixels, a multiple of 32, without the halo that is added on every side. What
+        is kept are the features of the taps that are asked for; backwards, each window is encoded again.
+
+    Raises:
+      ValueError: for a `tile` that is not a multiple of 32 above 0.
+    """
+    if tile <= 0 or tile % STEP:
+        raise ValueError(f"tile must be a multiple of {STEP} above 0; got {tile}")
+    return dataclasses.replace(encoder, apply=_Tiled(encoder.apply, tile))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tiled:
+    """`Encoder.apply` in windows; equal for equal ones, so that programs compile once."""
+
+    apply: Callable
+    tile: int
+
+    def __call__(self, params, image, taps):
+        return _features(self.apply, self.tile, tuple(taps), params, image)
+
+    def prepare(self, params):
+        return self.apply.prepare(params)
+
+    def groups(self, params, taps):
+        return groups(params["params"], taps)
+
+
+class Axis(NamedTuple):
+    """Windows along one axis of a picture, all of one length.
+
+    Attributes:
+      length: of a window.
+      starts: [n], where each begins.
+      lows, highs: [n], the positions that are a window's own, from one to before the other.
+    """
+
+    length: int
+    starts: np.ndarray
+    lows: np.ndarray
+    highs: np.ndarray
+
+
+def along(size: int, tile: int, halo: int) -> Axis:
+    """Windows that cover an axis, each with a halo on both sides that is cut off at the picture's borders.
+
+    All begin at multiples of `STEP` and the last one ends with the axis, so that poolings fall on the same
+    positions as in the whole picture.
+    """
+    if size <= tile + 2 * halo:
+        return Axis(size, *(np.array([n]) for n in (0, 0, size)))
+    tile = -(-size // -(-size // tile * STEP)) * STEP  # as many windows, of nearly equal size
+    length = tile + 2 * halo + (size - tile) % STEP
+    lows = np.arange(0, size, tile)
+    return Axis(length, np.clip(lows - halo, 0, size - length), lows, np.append(lows[1:], size))
+
+
+def reach(taps) -> int:
+    """How many pixels beyond its own a position of the taps sees, rounded up to a multiple of `STEP`."""
+    deepest = max((TAPS.index(tap) for tap in taps if tap in TAPS), default=-1)
+    seen = sum(scale_of(tap) for tap in TAPS[: deepest + 1] if tap.startswith("conv"))
+    return -(-seen // STEP) * STEP
+
+
+def scale_of(tap: str) -> int:
+    """Pixels of the picture per position of a tap, along one axis."""
+    return 1 if tap == "image" else 2 ** (int(tap[4]) - (not tap.startswith("pool")))
+
+
+def numbers_of(params, tap: str) -> float:
+    """Features of a tap per pixel of the picture, with the params {conv name: {"bias": [o], ...}}."""
+    return 0 if tap == "image" else params[f"conv{tap[4]}_1"]["bias"].shape[0] / scale_of(tap) ** 2
+
+
+def groups(params: Mapping, taps: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The taps, shallow to deep, in groups whose features are to be in memory at one time.
+
+    Args:
+      params: {conv name: {"bias": [o]}}.
+      taps: names; "a+b" is a and b together.
+    """
+    made, room = [], 0.0
+    for tap in sorted(taps, key=lambda tap: max(map(("image", *TAPS).index, tap.split("+")))):
+        numbers = sum(numbers_of(params, part) for part in tap.split("+"))
+        room -= numbers
+        if not made or room < 0:
+            made.append(())
+            room = _ROOM - numbers
+        made[-1] += (tap,)
+    return tuple(made)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _features(apply, tile, taps, params, image):
+    whole = jax.eval_shape(lambda params, image: apply(params, image, taps), params, image)
+    windows = _Windows(image.shape, taps, tile)
+
+    def put(maps, place):
+        made = apply(params, windows.cut(image, place), taps)
+        return {tap: windows.put(maps[tap], made[tap], place, scale_of(tap)) for tap in taps}, None
+
+    # Every position is replaced. What depends on nothing would be made, and kept, before it is needed.
+    some = image.ravel()[0]
+    maps = {tap: jnp.broadcast_to(some, each.shape).astype(each.dtype) for tap, each in whole.items()}
+    return lax.scan(put, maps, windows.places)[0]
+
+
+def _forward(apply, tile, taps, params, image):
+    return _features(apply, tile, taps, params, image), (params, image)
+
+
+def _backward(apply, tile, taps, residuals, cotangents):
+    params, image = residuals
+    windows = _Windows(image.shape, taps, tile)
+
+    def add(totals, place):
+        made, back = jax.vjp(
+            lambda params, part: apply(params, part, taps), params, windows.cut(image, place)
+        )
+        own = {tap: windows.own(cotangents[tap], made[tap].shape, place, scale_of(tap)) for tap in taps}
+        of_params, of_part = back(own)
+        return (jax.tree.map(jnp.add, totals[0], of_params), windows.add(totals[1], of_part, place)), None
+
+    return lax.scan(add, jax.tree.map(jnp.zeros_like, (params, image)), windows.places)[0]
+
+
+_features.defvjp(_forward, _backward)
+
+
+class _Windows:
+    """The windows of a picture, and arrays read and written at the place of one, {name: [2], by axis}."""
+
+    def __init__(self, shape, taps, tile):
+        axes = [along(size, tile, reach(taps)) for size in shape[-3:-1]]
+        self._shape = (*shape[:-3], *(axis.length for axis in axes), shape[-1])
+        rows, columns = (axis.starts.size for axis in axes)
+        y, x = np.divmod(np.arange(rows * columns), columns)
+        self.places = {
+            name: np.stack([getattr(axes[0], name)[y], getattr(axes[1], name)[x]], -1)
+            for name in ("starts", "lows", "highs")
+        }
+
+    def cut(self, x, place, shape=None, scale=1):
+        """The part of an array of a given scale that is in a window."""
+        return lax.dynamic_slice(x, _corner(x, place, scale), shape or self._shape)
+
+    def add(self, x, part, place):
+        """An array with a part added in a window."""
+        return lax.dynamic_update_slice(x, self.cut(x, place) + part, _corner(x, place, 1))
+
+    def put(self, x, part, place, scale):
+        """An array with the positions that are a window's own replaced by those of a part."""
+        there = self.cut(x, place, part.shape, scale)
+        part = jnp.where(_is_own(part.shape, place, scale), part, there)
+        return lax.dynamic_update_slice(x, part, _corner(x, place, scale))
+
+    def own(self, x, shape, place, scale):
+        """The part of an array that is in a window, 0 where it is not the window's own."""
+        return jnp.where(_is_own(shape, place, scale), self.cut(x, place, shape, scale), 0)
+
+
+def _corner(x, place, scale):
+    return (*[0] * (x.ndim - 3), *place["starts"] // scale, 0)
+
+
+def _is_own(shape, place, scale):
+    """[h, w, 1], whether positions are a window's own."""
+    owns = []
+    for axis, size in enumerate(shape[-3:-1]):
+        at = place["starts"][axis] + scale * jnp.arange(size)
+        owns.append((at >= place["lows"][axis]) & (at < place["highs"][axis]))
+    return (owns[0][:, None] & owns[1])[..., None]
