@@ -8,7 +8,8 @@ beside PyTorch's, into `universal.json`, from the files that --weights, --conten
 `networks`, a pass through the residual network beside PyTorch's, into `networks.json`; with `data`, the crops
 that networks learn from, of the folders that --data names and of 100 000 small files, into `data.json`; with
 `matting`, the matting-Laplacian term beside a pass through VGG-19, into `matting.json`; with `convolution`,
-the layers of VGG-19 by both algorithms, into `convolution.json`.
+the layers of VGG-19 by both algorithms, into `convolution.json`; with `sizes`, time and memory of a step by
+the size of the picture, those from 2048 pixels on in windows, into `sizes.json`.
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
@@ -28,6 +29,7 @@ from benchmarks import (
     bench_losses,
     bench_matting,
     bench_networks,
+    bench_sizes,
     bench_steps,
     bench_sweep,
     bench_universal,
@@ -59,6 +61,7 @@ _KINDS = {
     "losses": lambda: bench_losses.measure(_ROUNDS.value),
     "matting": lambda: bench_matting.measure(_ROUNDS.value),
     "networks": lambda: bench_networks.measure(_sizes(), _ROUNDS.value),
+    "sizes": lambda: bench_sizes.measure(_sizes()),
     "sweep": lambda: bench_sweep.measure(_sizes(), _ROUNDS.value),
     "universal": _universal,
 }
