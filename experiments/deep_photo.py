@@ -7,7 +7,7 @@ Each folder in --cases has pictures `content` and `style`, and may have `content
 `author_result` of another program, of any suffix. The last stage is a run of its own, `second`, which starts
 from the result of those before it, `first`, so that the picture without the matting term is seen too. Masks
 measure the pictures of a config without regions as well. Writes cases.jpg, a row a case, and cases.json, and
-prints a table.
+prints a table. --columns=smoothed leaves the other pictures out of cases.jpg.
 """
 
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from PIL import Image
 
 from experiments import command
 from nstjax import files, images, metrics, runs
-from nstjax.errors import UserError
+from nstjax.errors import UserError, check_choice
 from nstjax.images import sheet
 from nstjax.images.labels import load_labels
 from nstjax.runs.regions import LabelPictures
@@ -27,9 +27,10 @@ from nstjax.sweeps.measure import region_gaps
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/deep_photo.py.")
 _CASES = command.define_path("cases", "The folder of the folders of cases.")
 _ONLY = flags.DEFINE_list("only", [], "Names of cases; all by default.")
+_MADE = ("without the term", "with it", "smoothed", "author's")
+_SHOWN = ("content", "style", *_MADE)
+_COLUMNS = flags.DEFINE_list("columns", list(_SHOWN), f"Columns of cases.jpg, of {', '.join(_SHOWN)}.")
 _WORKDIR = command.define_path("workdir", "The folder of the run folders, cases.jpg and cases.json.")
-
-_MADE = ("without the term", "with it", "with it, smoothed", "author's")
 
 
 def main(_):
@@ -37,11 +38,13 @@ def main(_):
     missing = [name for name in _ONLY.value if name not in cases]
     if missing or not cases:
         raise UserError(f"cases {_CASES.value}: no folder {' or '.join(missing)} there")
+    for column in _COLUMNS.value:
+        check_choice("columns: column", column, _SHOWN)
     rows, shown = {}, []
     for name in _ONLY.value or cases:
         pictures, rows[name] = _case(cases[name], _WORKDIR.value / name)
         shown += pictures
-        made = sheet.flow(shown, 2 + len(_MADE))
+        made = sheet.flow(shown, len(_COLUMNS.value))
         files.write_atomic(_WORKDIR.value / "cases.jpg", sheet.encode(made, "JPEG", quality=88))
         files.write_json(_WORKDIR.value / "cases.json", {"rows": rows})
     return _table(rows)
@@ -77,9 +80,9 @@ def _case(folder, workdir):
     numbers = {name: _measures(subject, jnp.asarray(picture), encoder) for name, picture in made.items()}
     shown = {"content": subject.start, "style": subject.styles[0].image} | made
     blank = np.ones((1, 1, 3))
-    titles = ("content", "style", *_MADE)
     return [
-        (f"{folder.name} {t}", Image.fromarray(images.to_uint8(shown.get(t, blank)))) for t in titles
+        (f"{folder.name} {name}", Image.fromarray(images.to_uint8(shown.get(name, blank))))
+        for name in _COLUMNS.value
     ], numbers
 
 

@@ -38,7 +38,7 @@ def test_cases_are_transferred_measured_and_shown(cases, tmp_path):
         done = run(*words, f"--workdir={tmp_path}/run{masks}")
         assert done.returncode == 0, done.stderr
         (row,) = files.read_json(tmp_path / f"run{masks}" / "cases.json")["rows"].values()
-        assert list(row) == ["without the term", "with it", "with it, smoothed", "author's"]
+        assert list(row) == ["without the term", "with it", "smoothed", "author's"]
         for found in row.values():
             assert set(found) == {"edge_ssim", "matting_energy", "region_colour", "region_gram"}
         assert done.stdout.count("| 01 |") == 4
@@ -46,5 +46,8 @@ def test_cases_are_transferred_measured_and_shown(cases, tmp_path):
         assert width > 6 * 60 and height > 40
         second = tmp_path / f"run{masks}" / "01" / "second"
         assert str(second.parent / "first") in (second / "config.json").read_text()
-    done = run(f"--config={ROOT}/configs/deep_photo.py:smoke", f"--cases={cases}", "--only=7", "--workdir=x")
-    assert done.returncode == 2 and "no folder 7 there" in done.stderr
+    done = run(*words, f"--workdir={tmp_path}/run:smoke", "--columns=smoothed")
+    assert done.returncode == 0 and Image.open(tmp_path / "run:smoke" / "cases.jpg").size[0] < width / 4
+    for word, line in (("--only=7", "no folder 7 there"), ("--columns=smooth", "did you mean 'smoothed'")):
+        done = run(f"--config={ROOT}/configs/deep_photo.py:smoke", f"--cases={cases}", word, "--workdir=x")
+        assert done.returncode == 2 and line in done.stderr
