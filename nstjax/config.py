@@ -28,6 +28,8 @@ def default_config():
       pooling_size: of a pooling of an odd number of rows: "floor", or "ceil" as in Caffe.
       conv: how the steps convolve: "direct"; "winograd", equal to it to about 1e-5; "auto", on a CPU the
         faster of the two in each layer, else "direct".
+      precision: of features on an accelerator: "highest", products in float32; "high", in TensorFloat-32;
+        "bfloat16", features in it. Statistics are float32. "": what the device does by itself.
       tile: side in pixels, a multiple of 32, of windows that features and gradients are made in, exactly, for
         pictures that memory does not hold the features of; 0 for none while there is memory, else 512.
       init: "content", "style" (cropped to the canvas), "recoloured" (the content in the colours of the style,
@@ -72,6 +74,7 @@ def default_config():
     config.pooling_size = "floor"
     config.padding = "zero"
     config.conv = "auto"
+    config.precision = ""
     config.tile = 0
     config.init = "content"
     config.noise_scale = 1 / 255
@@ -148,8 +151,7 @@ def default_training_config():
       accumulate: steps whose gradients are averaged before the parameters change.
       optimizer: of optax by name, or "muon", which learns faster (`nstjax.training.optimizers`).
       augmentation: "crop" (and flip) or "jitter" (`nstjax.feedforward.data`).
-      precision: of the products of features: "bfloat16", "tensorfloat32" or "float32", where a device has it,
-        as no CPU does; sums and moments are float32. "" for what the device does by itself.
+      precision: as in `default_config`.
       ema: decay of the average of the parameters that is the result; 0 for the last parameters.
       validate_every: steps between looks at the pictures held out.
       dtype: of the network's file.
@@ -157,7 +159,16 @@ def default_training_config():
     config = _of_pictures("train")
     image = default_config()
     for key in (
-        *("weights", "preprocessing", "beyond_weights", "normalise", "pooling", "padding", "conv"),
+        *(
+            "weights",
+            "preprocessing",
+            "beyond_weights",
+            "normalise",
+            "pooling",
+            "padding",
+            "conv",
+            "precision",
+        ),
         *("terms", "calibrate", "optimizer", "optimizer_args", "schedule", "schedule_args"),
     ):
         config[key] = image[key]
@@ -173,7 +184,6 @@ def default_training_config():
     config.accumulate = 1
     config.augmentation = "crop"
     config.learning_rate = 1e-3
-    config.precision = ""
     config.ema = 0.0
     config.log_every = 50
     config.checkpoint_every = 250

@@ -10,6 +10,8 @@ from nstjax.errors import UserError, check_at_least, check_choice, nearest
 from nstjax.networks import windows
 from nstjax.networks.vgg import CONVOLUTIONS, PADDINGS, POOLING_SIZES, POOLINGS, PREPROCESSINGS
 
+# Of a config, to those of `jax.default_matmul_precision`.
+PRECISIONS = {"": None, "highest": "float32", "high": "tensorfloat32", "bfloat16": "bfloat16"}
 LARGEST_SEED = 2**32 - 1
 _LARGEST = 3.4e38  # in float32
 _LARGEST_COUNT = 2**31 - 1
@@ -65,6 +67,7 @@ def stage_values(config):
     check_choice("pooling_size", config.pooling_size, POOLING_SIZES)
     check_choice("padding", config.padding, tuple(PADDINGS))
     check_choice("conv", config.conv, CONVOLUTIONS)
+    check_choice("precision", config.precision, PRECISIONS)
     if config.tile < 0 or config.tile % windows.STEP:
         raise UserError(f"tile must be a multiple of {windows.STEP}, or 0; got {config.tile}")
     for key in ("style_angles", "style_scales"):

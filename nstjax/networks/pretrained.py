@@ -117,6 +117,7 @@ def make_encoder(
     padding: str = "zero",
     pooling_size: str = "floor",
     conv: str = "auto",
+    dtype: str = "float32",
     tile: int = 0,
 ) -> vgg.Encoder:
     """The `Encoder` of a weight set.
@@ -126,12 +127,19 @@ def make_encoder(
       pooling: "max", "average" or "l2".
       padding: "zero", "reflect" or "replicate".
       pooling_size: "floor", or "ceil" as in Caffe: of a pooling of an odd number of rows or columns.
-      conv: "auto", "direct" or "winograd", as of `nstjax.networks.vgg.make_encoder`.
+      conv, dtype: as of `nstjax.networks.vgg.make_encoder`.
       tile: side in pixels of windows that features are made in (`nstjax.networks.windows.tiled`); 0 for none.
 
     Raises:
-      ValueError: for an unknown pooling, padding, pooling size or conv, and a tile that cannot be.
+      ValueError: for an unknown pooling, padding, pooling size, conv or dtype, and a tile that cannot be.
     """
-    options = {"pooling": pooling, "padding": padding, "pooling_size": pooling_size, "conv": conv}
-    encoder = vgg.make_encoder(weights.params, weights.preprocessing, **options)
+    encoder = vgg.make_encoder(
+        weights.params,
+        weights.preprocessing,
+        pooling=pooling,
+        padding=padding,
+        pooling_size=pooling_size,
+        conv=conv,
+        dtype=dtype,
+    )
     return windows.tiled(encoder, tile) if tile else encoder

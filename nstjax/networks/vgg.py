@@ -31,6 +31,7 @@ POOLINGS = ("max", "average", "l2")
 POOLING_SIZES = ("floor", "ceil")
 PADDINGS = {"zero": "constant", "reflect": "reflect", "replicate": "edge"}
 CONVOLUTIONS = ("auto", "direct", "winograd")
+DTYPES = ("float32", "bfloat16")
 # With so many numbers or more in a kernel, Winograd's algorithm is the faster on a CPU
 # (`python -m benchmarks convolution`).
 _MANY = 9 * 128 * 256
@@ -98,6 +99,7 @@ class VGG19(nn.Module):
         alone, as in Caffe and the programs that took its networks over.
       padding: of the 3 x 3 convolutions: "zero", "reflect" or "replicate". Where a map is a single
         row or column, "reflect" has nothing to reflect and replicates.
+      dtype: of the features, "float32" or "bfloat16".
 
     References:
       Simonyan & Zisserman 2015, https://arxiv.org/abs/1409.1556
@@ -108,6 +110,7 @@ class VGG19(nn.Module):
     pooling: str = "max"
     padding: str = "zero"
     pooling_size: str = "floor"
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, image: jax.Array, taps: Sequence[str]) -> dict[str, jax.Array]:
@@ -125,6 +128,7 @@ class VGG19(nn.Module):
         wanted = [tap for tap in check_taps(taps, TAPS) if tap != "image"]
         deepest = max((TAPS.index(tap) for tap in wanted), default=-1)
         x = self.preprocessing(image)
+        x = x if self.dtype == "float32" else x.astype(self.dtype)
         for tap in TAPS[: deepest + 1]:
             if tap.startswith("conv"):
                 x = Conv3x3(self.widths[int(tap[4]) - 1], PADDINGS[self.padding], name=tap)(x)
@@ -163,6 +167,7 @@ def make_encoder(
     padding: str = "zero",
     pooling_size: str = "floor",
     conv: str = "auto",
+    dtype: str = "float32",
 ) -> Encoder:
     """An `Encoder` of VGG-19 params; `nstjax.networks.make_encoder` takes a whole weight set.
 
@@ -175,19 +180,21 @@ def make_encoder(
       pooling_size: "floor" or "ceil", as of `VGG19`.
       conv: how optimisations and trainings convolve: "direct"; "winograd", equal to it to about 1e-5; "auto",
         on a CPU the faster of the two in each layer, else "direct".
+      dtype: of the features, "float32" or "bfloat16", which is not for "winograd".
 
     Raises:
-      ValueError: for an unknown pooling, padding, pooling size or conv.
+      ValueError: for an unknown pooling, padding, pooling size, conv or dtype.
     """
     for name, value, valid in (
         ("pooling", pooling, POOLINGS),
         ("padding", padding, PADDINGS),
         ("pooling_size", pooling_size, POOLING_SIZES),
         ("conv", conv, CONVOLUTIONS),
+        ("dtype", dtype, DTYPES),
     ):
         if value not in valid:
             raise ValueError(f"{name} {value!r} is unknown{nearest(value, valid)}")
-    network = VGG19(preprocessing, widths(params), pooling, padding, pooling_size)
+    network = VGG19(preprocessing, widths(params), pooling, padding, pooling_size, dtype)
     return Encoder(_Apply(network, conv), {"params": params}, reachable_taps(params))
 
 
@@ -204,7 +211,9 @@ class _Apply:
     def prepare(self, params):
         """Params with the kernels that Winograd's algorithm takes."""
         kernels = {name: conv["kernel"] for name, conv in params["params"].items()}
-        if self.conv == "auto":
+        if self.network.dtype != "float32":
+            kernels = {}
+        elif self.conv == "auto":
             on_cpu = jax.default_backend() == "cpu"
             kernels = {name: kernel for name, kernel in kernels.items() if on_cpu and kernel.size >= _MANY}
         elif self.conv == "direct":

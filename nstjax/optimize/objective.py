@@ -100,7 +100,7 @@ def single_taps(taps):
 
 
 def extract(apply, params, image, taps):
-    """Features {tap: [h, w, c]} of an image [H, W, 3]; the tap "image" is the image.
+    """Features {tap: [h, w, c]} of an image [H, W, 3], in its dtype; the tap "image" is the image.
 
     Args:
       apply: of an `Encoder`.
@@ -110,7 +110,7 @@ def extract(apply, params, image, taps):
     """
     network_taps = tuple(tap for tap in single_taps(taps) if tap != "image")
     features = apply(params, image, network_taps) if network_taps else {}
-    features = {**features, "image": image}
+    features = {tap: x.astype(image.dtype) for tap, x in features.items()} | {"image": image}
     return {tap: _concatenated([features[part] for part in tap.split("+")]) for tap in taps}
 
 

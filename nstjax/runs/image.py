@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 
 from nstjax import images, networks, validate
@@ -79,10 +80,13 @@ class ImageRun(Run):
 
         return int(memory.available() // (2 * max(map(needed, self.stages))))
 
-    run_batch = staticmethod(batch.run_batch)
+    @staticmethod
+    def run_batch(runs, folder, *, warm_up=False):
+        with jax.default_matmul_precision(validate.PRECISIONS[runs[0].config["precision"]]):
+            return batch.run_batch(runs, folder, warm_up=warm_up)
 
     def measuring_encoder(self):
-        return stage.make_encoder(self, self.stages[-1])
+        return stage.make_encoder(self, self.stages[-1], "float32")
 
     def subject(self, shape):
         spec = self.stages[-1]

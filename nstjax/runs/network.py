@@ -8,7 +8,7 @@ import numpy as np
 from jax.tree_util import Partial
 from PIL import Image
 
-from nstjax import files, images
+from nstjax import files, images, validate
 from nstjax.errors import NotFiniteError, UserError
 from nstjax.feedforward import data
 from nstjax.feedforward.apply import stylize
@@ -94,7 +94,7 @@ def train(run, folder):
     look = functools.partial(_look, run, folder, perceptual, constants, batches)
     follows = isinstance(folder, Follower)
     try:
-        with jax.default_matmul_precision(config.precision or None):
+        with jax.default_matmul_precision(validate.PRECISIONS[config.precision]):
             state = loop.train(
                 folder,
                 Partial(perceptual, constants),

@@ -29,7 +29,7 @@ MEAN_GREY = (0.485, 0.458, 0.408)
 _OF_THE_RUN = (
     *("method", "content", "style", "content_mask", "style_mask", "mask_labels", "merge_labels"),
     *("weights", "preprocessing", "beyond_weights", "normalise"),
-    *("seed", "init", "max_evaluations", "max_seconds", "stages"),
+    *("precision", "seed", "init", "max_evaluations", "max_seconds", "stages"),
     *("photorealistic", "photorealistic_args"),
 )
 _CALIBRATION_NOISE = 0.1
@@ -172,10 +172,22 @@ def make_stage(run, index, cache=None) -> Stage:
     return Stage(spec, shape, objective, problem)
 
 
-def make_encoder(run, spec):
-    """The `Encoder` of a run with the pooling and padding of a stage, in windows where it has to be."""
+def make_encoder(run, spec, dtype=""):
+    """The `Encoder` of a run with the options of a stage, in windows where it has to be.
+
+    Args:
+      run: an `ImageRun`.
+      spec: the `StageSpec` of the stage.
+      dtype: of features; "" for that of the stage's precision.
+    """
     options = {key: spec.config[key] for key in ("pooling", "padding", "pooling_size", "conv")}
-    return networks.make_encoder(run.network, **options, tile=tile(run, spec))
+    options |= {"dtype": dtype or dtype_of(spec.config.precision), "tile": tile(run, spec)}
+    return networks.make_encoder(run.network, **options)
+
+
+def dtype_of(precision):
+    """The dtype of features by the precision of a config."""
+    return "bfloat16" if precision == "bfloat16" else "float32"
 
 
 def tile(run, spec):

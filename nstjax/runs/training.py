@@ -18,7 +18,7 @@ from nstjax.feedforward import data
 from nstjax.networks import stylizers, transformer
 from nstjax.networks.stylizers import Stylizer
 from nstjax.networks.transformer import Transformer
-from nstjax.networks.vgg import PADDINGS, POOLINGS, PREPROCESSINGS, reachable_taps
+from nstjax.networks.vgg import CONVOLUTIONS, PADDINGS, POOLINGS, PREPROCESSINGS, reachable_taps
 from nstjax.optimize import OPTIMIZERS, Reference, make_method, make_targets
 from nstjax.optimize.calibrate import CALIBRATIONS
 from nstjax.runs import abstract, image, network, pictures, report, stage, terms
@@ -87,7 +87,11 @@ class TrainingRun(Run):
         """The `Encoder` that outputs are scored by."""
         config = self.settings
         return networks.make_encoder(
-            self.network, pooling=config.pooling, padding=config.padding, conv=config.conv
+            self.network,
+            pooling=config.pooling,
+            padding=config.padding,
+            conv=config.conv,
+            dtype=stage.dtype_of(config.precision),
         )
 
     @property
@@ -184,7 +188,7 @@ def _check_values(config):
     choices = {"augmentation": data.AUGMENTATIONS, "dtype": ("float32", "float16"), "pooling": POOLINGS}
     choices |= {"padding": tuple(PADDINGS), "preprocessing": ("", *PREPROCESSINGS)}
     choices |= {"beyond_weights": ("refuse", "drop"), "network": tuple(transformer.PRESETS)}
-    choices |= {"precision": ("", "bfloat16", "tensorfloat32", "float32")}
+    choices |= {"precision": tuple(validate.PRECISIONS), "conv": CONVOLUTIONS}
     for key, valid in choices.items():
         check_choice(key, config[key], valid)
     if config.calibrate:
