@@ -9,7 +9,8 @@ beside PyTorch's, into `universal.json`, from the files that --weights, --conten
 that networks learn from, of the folders that --data names and of 100 000 small files, into `data.json`; with
 `matting`, the matting-Laplacian term beside a pass through VGG-19, into `matting.json`; with `convolution`,
 the layers of VGG-19 by both algorithms, into `convolution.json`; with `sizes`, time and memory of a step by
-the size of the picture, those from 2048 pixels on in windows, into `sizes.json`.
+the size of the picture, those from 2048 pixels on in windows, into `sizes.json`; with `gpu`, what there is to
+know of an accelerator in five minutes, into `gpu.json` (--sizes=256,512,1024,2048).
 
   nstjax              a step of Adam on content + Gram + total variation through full-width VGG-19
   mini                the same step through the small encoder
@@ -19,12 +20,15 @@ the size of the picture, those from 2048 pixels on in windows, into `sizes.json`
   PyTorch             the same step of Adam there, in both memory layouts (needs nstjax[oracle])
 """
 
+import os
+
 import jax
 from absl import flags
 
 from benchmarks import (
     bench_convolution,
     bench_data,
+    bench_gpu,
     bench_lbfgs,
     bench_losses,
     bench_matting,
@@ -43,6 +47,7 @@ _WEIGHTS = flags.DEFINE_string("weights", "", "Folder of the wct16x files, for u
 _CONTENT = flags.DEFINE_string("content", "example:coffee", "A picture, for universal.")
 _STYLE = flags.DEFINE_string("style", "example:brushwork", "A picture, for universal.")
 _DATA = flags.DEFINE_string("data", "", "Folders of photographs, for data; the examples by default.")
+_BUDGET = flags.DEFINE_integer("budget", 270, "Seconds after which gpu begins nothing more.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are reported.")
 
 
@@ -57,6 +62,7 @@ def _universal():
 _KINDS = {
     "convolution": lambda: bench_convolution.measure(_sizes(), _ROUNDS.value),
     "data": lambda: bench_data.measure(_DATA.value, _sizes()),
+    "gpu": lambda: bench_gpu.measure(_sizes(), _BUDGET.value),
     "lbfgs": lambda: bench_lbfgs.measure(_sizes()),
     "losses": lambda: bench_losses.measure(_ROUNDS.value),
     "matting": lambda: bench_matting.measure(_ROUNDS.value),
@@ -68,6 +74,8 @@ _KINDS = {
 
 
 def main(argv):
+    if "gpu" in argv:  # PyTorch and commands need memory of the same card.
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     head = {"device": f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}", "jax": jax.__version__}
     files.make_folder(_OUT.value)
     named = [word for word in _KINDS if word in argv]

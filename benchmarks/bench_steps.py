@@ -56,9 +56,9 @@ def measure(sizes, rounds):
     return rows
 
 
-def make_problem(params, picture, conv="auto", tile=0):
+def make_problem(params, picture, *, tile=0, **options):
     """(objective, its `Problem`): content, Gram and total variation on turned pictures."""
-    encoder = vgg.make_encoder(params, vgg.TORCHVISION, conv=conv)
+    encoder = vgg.make_encoder(params, vgg.TORCHVISION, **options)
     encoder = windows.tiled(encoder, tile) if tile else encoder
     apply = encoder.apply if tile else _Own(encoder.apply)
     terms = (
@@ -85,7 +85,7 @@ class _Own:
 
 def jax_steps(params, picture, optimizer="adam", conv="auto"):
     """A function, compiled when it is returned, that makes `STEPS` steps of the library's own loop."""
-    objective, problem = make_problem(params, picture, conv)
+    objective, problem = make_problem(params, picture, conv=conv)
     plan, image = optimize.Plan(optimize.make_method(optimizer)), jnp.asarray(picture)
     rate = plan.method.learning_rate
 

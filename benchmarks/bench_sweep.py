@@ -21,7 +21,7 @@ def measure(sizes, rounds):
     for size in sizes:
         picture = np.random.default_rng(0).uniform(size=(size, size, 3)).astype(np.float32)
         for network, params in networks.items():
-            runs = {"together": _batch(params, picture, POINTS), "alone": _batch(params, picture, 1)}
+            runs = {"together": make_batch(params, picture, POINTS), "alone": make_batch(params, picture, 1)}
             seconds = {name: [] for name in runs}
             for name in list(runs) * (rounds + 1):
                 start = time.perf_counter()
@@ -39,7 +39,7 @@ def measure(sizes, rounds):
     return rows
 
 
-def _batch(params, picture, count):
+def make_batch(params, picture, count):
     """A function, compiled when it is returned, that makes `STEPS` steps of points of different weights."""
     objective, problem = make_problem(params, picture)
     problems = [

@@ -11,24 +11,29 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch, channels last": torch.channels_last}
 
 
-def make_steps(params, picture, style_taps, content_tap, steps, layout):
+def make_steps(
+    params, picture, style_taps, content_tap, steps, layout, *, precision="highest", compiled=False
+):
     """A function that makes Adam steps on a picture [H, W, 3] and returns the last loss.
 
-    Content, Gram and total variation through VGG-19 with max pooling; on the GPU where JAX uses one.
+    Content, Gram and total variation through VGG-19 with max pooling; on the GPU where JAX uses one, with
+    products in float32 ("highest"), in TensorFloat-32 ("high") or features in "bfloat16".
     """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "high"
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     device = "cuda" if torch.cuda.is_available() and jax.devices()[0].platform == "gpu" else "cpu"
     mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (_MEAN, _STD))
     kernels = {
         conv: (
-            torch.tensor(p["kernel"].transpose(3, 2, 0, 1).copy()).to(device, memory_format=layout),
-            torch.tensor(p["bias"]).to(device),
+            torch.tensor(p["kernel"].transpose(3, 2, 0, 1).copy()).to(device, dtype, memory_format=layout),
+            torch.tensor(p["bias"]).to(device, dtype),
         )
         for conv, p in params.items()
     }
     deepest = max(map(vgg.TAPS.index, (*style_taps, content_tap)))
 
     def features(image):
-        found, x = {}, (image - mean) / std
+        found, x = {}, ((image - mean) / std).to(dtype)
         for tap in vgg.TAPS[: deepest + 1]:
             if tap.startswith("conv"):
                 x = F.conv2d(x, *kernels[tap], padding=1)
@@ -36,7 +41,7 @@ def make_steps(params, picture, style_taps, content_tap, steps, layout):
                 x = F.relu(x)
             else:
                 x = F.max_pool2d(x, 2)
-            found[tap] = x
+            found[tap] = x.float()
         return found
 
     def gram(x):
@@ -50,14 +55,19 @@ def make_steps(params, picture, style_taps, content_tap, steps, layout):
         mirrored = features(start.flip(3))
         style = {tap: gram(mirrored[tap]) for tap in style_taps}
 
+    def objective(image):
+        found = features(image)
+        loss = F.mse_loss(found[content_tap], content)
+        loss = loss + sum(F.mse_loss(gram(found[tap]), style[tap]) for tap in style_taps)
+        return loss + (image.diff(dim=2) ** 2).mean() + (image.diff(dim=3) ** 2).mean()
+
+    objective = torch.compile(objective) if compiled else objective
+
     def run():
         image = start.clone().requires_grad_(True)
         adam = torch.optim.Adam([image], lr=0.02)
         for _ in range(steps):
-            found = features(image)
-            loss = F.mse_loss(found[content_tap], content)
-            loss = loss + sum(F.mse_loss(gram(found[tap]), style[tap]) for tap in style_taps)
-            loss = loss + (image.diff(dim=2) ** 2).mean() + (image.diff(dim=3) ** 2).mean()
+            loss = objective(image)
             adam.zero_grad()
             loss.backward()
             adam.step()
