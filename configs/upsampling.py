@@ -6,7 +6,18 @@
 One style, one seed, the same batches. The picture is that of the content through each network, untrained and
 trained; `checkerboard` (`nstjax.metrics`) measures the pattern that up-sampling leaves.
 
-Expect: not measured yet.
+Expect, with 145 photographs, Tübingen and `vgg19-8bit`, ten minutes a network on two CPU cores that had other
+work:
+
+  up-sampling   checkerboard: untrained, trained
+  transposed3     64   656   grid of single pixels, coloured, all over
+  transposed4     74   669   the same
+  nearest         30   320   strokes, no grid to be seen; what repeats are the strokes
+  bilinear         8   173   strokes, no grid, the smoothest
+  subpixel        76  1210   the coarsest grid
+
+and 3 for the photograph. So training does not unlearn the grid of a transposed convolution, with a kernel of
+4 x 4 as little as of 3 x 3, and interpolation leaves none: what the literature says of the two holds here.
 
 Arguments: `steps=600`, of training; `smoke`.
 """

@@ -24,7 +24,7 @@ MEANINGS = {
     "edge_ssim": "the same of the edges alone",
     "matting_energy": "what is no locally affine function of the content's colours, such as painted texture",
     "high_frequency": "RMS of luminance minus its Gaussian blur (σ = 2 pixels)",
-    "checkerboard": "energy of patterns of period 4, over that of the waves beside them; about 1 without",
+    "checkerboard": "energy of what repeats every 4 pixels, over that of waves beside it; about 1 without",
     "saturation": "mean of the largest minus the smallest of red, green and blue",
     "clipped": "share of values at the ends of their range",
     "colour_mean": "distance of the mean colour to the style's, root mean square over channels",
