@@ -48,6 +48,7 @@ _CONTENT = flags.DEFINE_string("content", "example:coffee", "A picture, for univ
 _STYLE = flags.DEFINE_string("style", "example:brushwork", "A picture, for universal.")
 _DATA = flags.DEFINE_string("data", "", "Folders of photographs, for data; the examples by default.")
 _BUDGET = flags.DEFINE_integer("budget", 270, "Seconds after which gpu begins nothing more.", lower_bound=1)
+_PROGRAMS = flags.DEFINE_list("programs", [], "Some of those below, beside nstjax; all by default.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are reported.")
 
 
@@ -80,7 +81,7 @@ def main(argv):
     files.make_folder(_OUT.value)
     named = [word for word in _KINDS if word in argv]
     kind = named[0] if named else "bench"
-    rows = _KINDS[kind]() if named else bench_steps.measure(_sizes(), _ROUNDS.value)
+    rows = _KINDS[kind]() if named else bench_steps.measure(_sizes(), _ROUNDS.value, _PROGRAMS.value)
     path = _OUT.value / f"{kind}.json"
     files.write_json(path, head | {"rows": rows})
     return path

@@ -1,5 +1,6 @@
 """The time of a step of the optimisation, beside PyTorch."""
 
+import functools
 import statistics
 import time
 from importlib import util
@@ -21,28 +22,30 @@ _DERIVED = (
 )
 
 
-def measure(sizes, rounds):
+def measure(sizes, rounds, programs=()):
     """Rows {"size", "program", "seconds", "ratio"}, printed as they come.
 
     Medians over rounds, of seconds per step and of the multiple of those of "nstjax" in the same round.
+    `programs` are some of them, all by default.
     """
     params, rows = vgg.random_params(0), []
     for size in sizes:
         picture = np.random.default_rng(0).uniform(size=(size, size, 3)).astype(np.float32)
-        runs = {
-            "nstjax": jax_steps(params, picture),
-            "mini": jax_steps(pretrained.load("mini").params, picture),
-            "nstjax lbfgs": jax_steps(params, picture, "lbfgs"),
-            "direct": jax_steps(params, picture, conv="direct"),
+        makers = {
+            "nstjax": functools.partial(jax_steps, params, picture),
+            "mini": functools.partial(jax_steps, pretrained.load("mini").params, picture),
+            "nstjax lbfgs": functools.partial(jax_steps, params, picture, "lbfgs"),
+            "direct": functools.partial(jax_steps, params, picture, conv="direct"),
         }
         if size <= _DERIVED:
-            with mock.patch.object(vgg, "convolve", convolution.convolve.fun):
-                runs["derived transpose"] = jax_steps(params, picture, conv="direct")
+            makers["derived transpose"] = functools.partial(_derived_steps, params, picture)
         if util.find_spec("torch"):
             from benchmarks import peers
 
             for name, layout in peers.LAYOUTS.items():
-                runs[name] = peers.make_steps(params, picture, STYLE, CONTENT, STEPS, layout)
+                given = (params, picture, STYLE, CONTENT, STEPS, layout)
+                makers[name] = functools.partial(peers.make_steps, *given)
+        runs = {name: make() for name, make in makers.items() if name in ("nstjax", *(programs or makers))}
         seconds = {name: [] for name in runs}
         for name in list(runs) * (rounds + 1):
             start = time.perf_counter()
@@ -54,6 +57,11 @@ def measure(sizes, rounds):
             rows.append({"size": size, "program": name, "seconds": median, "ratio": ratio})
             print(f"{size:5d} {name:24s} {median:8.4f} s per step {ratio:6.2f} x nstjax", flush=True)
     return rows
+
+
+def _derived_steps(params, picture):
+    with mock.patch.object(vgg, "convolve", convolution.convolve.fun):
+        return jax_steps(params, picture, conv="direct")
 
 
 def make_problem(params, picture, *, tile=0, **options):
