@@ -77,7 +77,8 @@ class Encoder:
 
     Attributes:
       apply: `apply(params, image, taps) -> {tap: features [h, w, c]}`, image [H, W, 3] sRGB in [0, 1]. It may
-        have a `prepare(params)`: params to apply many times, with what does not depend on the image made.
+        have a `prepare(params)`: params to apply many times, with what does not depend on the image made; and
+        a `groups(params, taps)`: tuples of taps whose features are to be in memory at one time.
       params: a pytree of arrays.
       taps: the names of the taps that `params` reach, shallow to deep.
     """

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 
 from nstjax.losses import Loss
 from nstjax.ops.gradients import FREE, Control, controlled
+from nstjax.optimize.groups import by_groups
 from nstjax.transforms import Transform
 
 REGIONS = ("equal", "area", "sum")
@@ -243,10 +243,10 @@ class Objective:
         """
         taps = tuple(dict.fromkeys(tap for term in self.terms for tap in term.taps))
         groups = self.apply.groups(problem.params, taps) if hasattr(self.apply, "groups") else (taps,)
-        return _by_groups(self, groups, image, problem) if len(groups) > 1 else self._at(taps, image, problem)
+        return by_groups(self, groups, image, problem) if len(groups) > 1 else self.at(taps, image, problem)
 
-    def _at(self, taps, image, problem):
-        """The part of the objective that is at some taps."""
+    def at(self, taps, image, problem):
+        """The part of the objective, and of its report, that is at some taps."""
         features = extract(self.apply, problem.params, image, taps)
         total, report = jnp.zeros((), image.dtype), {}
         for i, term in enumerate(self.terms):
@@ -259,56 +259,6 @@ class Objective:
                 report[f"{term.name}/{tap}"] = value
                 total += weight * value
         return total, report
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _by_groups(objective, groups, image, problem):
-    """The objective, one group of taps after the other, so that the features of one are in memory."""
-    return _one_by_one(lambda taps, image: objective._at(taps, image, problem), groups, image)
-
-
-def _one_by_one(function, groups, image):
-    """The sum of functions of groups and an image, and their reports in one."""
-    total: Any = None
-    report: dict[str, jax.Array] = {}
-    for taps in groups:
-        value, parts = function(taps, image)
-        total = value if total is None else jax.tree.map(jnp.add, total, value)
-        report |= parts
-        # XLA drops a barrier before it orders the work, so the next group needs a number of this one.
-        done = jax.tree.leaves(total)[-1].ravel()[0]
-        image = jnp.where(done > jnp.inf, done, image)
-    return total, report
-
-
-def _by_groups_forward(objective, groups, image, problem):
-    """The gradient is made here, while the features of a group are there."""
-    image, problem = jax.tree.map(lambda each: each.value, (image, problem))
-
-    def graded(taps, image):
-        scored = jax.value_and_grad(lambda image: objective._at(taps, image, problem), has_aux=True)
-        (value, report), gradient = scored(image)
-        return (value, gradient), report
-
-    (total, gradient), report = _one_by_one(graded, groups, image)
-    return (total, report), (gradient, image, problem)
-
-
-def _by_groups_backward(objective, groups, residuals, cotangents):
-    (gradient, image, problem), (of_total, of_report) = residuals, cotangents
-    of_image = _number(of_total) * gradient
-    if not all(isinstance(each, SymbolicZero) for each in of_report.values()):
-        taps = tuple(tap for group in groups for tap in group)
-        _, back = jax.vjp(lambda image: objective._at(taps, image, problem)[1], image)
-        of_image += back({name: _number(each) for name, each in of_report.items()})[0]
-    return of_image, None
-
-
-def _number(cotangent):
-    return jnp.zeros((), cotangent.dtype) if isinstance(cotangent, SymbolicZero) else cotangent
-
-
-_by_groups.defvjp(_by_groups_forward, _by_groups_backward, symbolic_zeros=True)
 
 
 def _score(term, x, region, key):
