@@ -12,15 +12,17 @@ _GAP, _LINE = 6, 22
 def flow(pictures: Sequence[tuple[str, Image.Image]], columns: int) -> Image.Image:
     """A sheet of (label, picture) pairs, row after row; without labels it has no lines for them."""
     columns = min(columns, len(pictures))
-    width, height = _largest(picture for _, picture in pictures)
+    width, _ = _largest(picture for _, picture in pictures)
     line = _LINE if any(label for label, _ in pictures) else 0
-    rows = -(-len(pictures) // columns)
-    size = columns * (width + _GAP) - _GAP, rows * (height + line + _GAP) - _GAP
-    sheet = Image.new("RGB", size, "white")
-    for i, (label, picture) in enumerate(pictures):
-        left, top = i % columns * (width + _GAP), i // columns * (height + line + _GAP)
-        _write(sheet, label, left, top, width)
-        sheet.paste(picture, (left, top + line))
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    heights = [_largest(picture for _, picture in row)[1] + line for row in rows]
+    size = columns * (width + _GAP) - _GAP, sum(heights) + len(rows) * _GAP - _GAP
+    sheet, top = Image.new("RGB", size, "white"), 0
+    for row, height in zip(rows, heights, strict=True):
+        for left, (label, picture) in zip(range(0, size[0] + _GAP, width + _GAP), row, strict=False):
+            _write(sheet, label, left, top, width)
+            sheet.paste(picture, (left, top + line))
+        top += height + _GAP
     return sheet
 
 
