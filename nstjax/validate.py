@@ -38,6 +38,17 @@ def needs_keys(config, needed, example):
             raise UserError(f"the config has no key {key!r}; expected that of {example}")
 
 
+def completed(config, like):
+    """The config with the keys that it lacks of an example, such as one that was written before they were."""
+    missing = {key: value for key, value in like.items() if key not in config}
+    if not missing:
+        return config
+    made = config.copy_and_resolve_references()
+    with made.unlocked():
+        made.update(missing)
+    return made
+
+
 def stage_values(config):
     """Raises UserError for a value of a stage that is out of range, or not among the valid names."""
     at_least = {

@@ -118,6 +118,7 @@ def load(config, cache=None) -> ImageRun:
       UserError: naming the key, the value expected and the nearest valid name.
     """
     validate.needs_keys(config, NEEDED, EXAMPLE)
+    config = validate.completed(config, default_config())
     validate.kinds(config, default_config())
     plain, cache = to_plain(config), cache or Cache()
     validate.finite("", plain)

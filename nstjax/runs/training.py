@@ -136,6 +136,7 @@ def load(config, cache=None) -> TrainingRun:
     """
     import_grain()
     validate.needs_keys(config, NEEDED, EXAMPLE)
+    config = validate.completed(config, default_training_config())
     validate.kinds(config, default_training_config())
     plain, cache = config.copy_and_resolve_references().to_dict(), cache or Cache()
     validate.finite("", plain)

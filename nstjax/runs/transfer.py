@@ -114,6 +114,7 @@ def load(config, cache=None) -> TransferRun:
       UserError: naming the key, the value expected and the nearest valid name.
     """
     validate.needs_keys(config, NEEDED, EXAMPLE)
+    config = validate.completed(config, default_transfer_config())
     validate.kinds(config, default_transfer_config())
     validate.finite("", config.to_dict())
     _check_values(config)

@@ -60,6 +60,14 @@ def test_a_run_has_the_precision_of_its_config(precision, expected, tmp_path, mo
     assert seen == [expected]
 
 
+def test_a_config_from_before_a_key_has_its_default():
+    before = config()
+    with before.unlocked():
+        for key in ("precision", "conv", "tile"):
+            del before[key]
+    assert runs.load(before).config == runs.load(config()).config
+
+
 def test_a_precision_that_is_not_known_is_named():
     with pytest.raises(UserError, match="precision 'hihg' is unknown; did you mean 'high'"):
         runs.load(config(precision="hihg"))
