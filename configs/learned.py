@@ -7,7 +7,19 @@ One style, one seed, the same batches. Each tap of a loss is divided by the norm
 content under noise and pulls 20 / (number of taps) times as hard as the content, whatever its units. The
 picture is that of the content through each network.
 
-Expect: not measured yet.
+Expect, with 145 photographs, Tübingen and `vgg19-8bit` (:steps=300), three to four minutes a network on two
+CPU cores without other work; what is left of each loss, as a share of that of the photograph:
+
+                        by gram   sliced_wasserstein   moments_l1   histogram
+  gram                    .202           .214             .583         .198
+  sliced_wasserstein      .198           .158             .595         .173
+  moments_l1              .218           .230             .487         .206
+  histogram               .220           .201             .626         .189
+
+So 300 steps through sliced Wasserstein do better than through Gram by Gram's own measure, and best by all but
+that of `moments_l1`, whose network dissolves houses and sky alike into strokes (edge SSIM .035; .061 to .094
+for the others). `wasserstein_gaussian` was not trained to its end: with its matrix square roots it made not
+50 steps in eleven minutes beside other work.
 
 Arguments: `losses=gram+histogram`, some of them, the first the baseline; `steps=600`, of training; `smoke`.
 """

@@ -160,6 +160,7 @@ def test_one_style_of_several_is_a_network_of_that_style():
     assert np.max(np.abs(applied(network, made, image, both) - alone)) > 1e-3
 
 
+@pytest.mark.slow
 def test_strengths_start_without_effect_and_have_one_later():
     network, image = SMALL.clone(strengths=1), picture(16, 16)
     weak, strong = (Condition(jnp.ones(1), jnp.asarray([s])) for s in (-3.0, 3.0))

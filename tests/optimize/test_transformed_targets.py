@@ -58,6 +58,7 @@ def config(**terms):
     return c
 
 
+@pytest.mark.slow
 def test_a_config_names_transforms_and_losses_on_second_moments(tmp_path):
     c = config(
         wct=term(

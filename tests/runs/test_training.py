@@ -128,6 +128,7 @@ def test_a_training_has_the_precision_of_its_config(tmp_path, monkeypatch):
     assert seen == ["bfloat16", None]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(tmp_path):
     with pytest.raises(NotFiniteError, match="the loss was not finite between steps"):
         runs.run(config(learning_rate=1e20, steps=20), tmp_path / "run")

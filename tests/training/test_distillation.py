@@ -287,6 +287,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(reconstruction, "init", init)
 
 
+@pytest.mark.slow
 def test_decoders_of_an_encoder_are_trained_and_go_with_it(tmp_path, quick):
     config = decoder_config()
     output = recipe.make_decoders(*recipe.load_decoders(config, tmp_path))["decoders"]
