@@ -130,6 +130,7 @@ def test_the_drivers_make_paths_in_one_way():
             assert re.search(r'command\.define_path\("(workdir|out)"', text), path
 
 
+@pytest.mark.slow
 def test_a_driver_takes_a_home_folder_for_its_config_and_workdir(home, monkeypatch):
     source = "from nstjax.config import default_config\nget_config = lambda arg=None: default_config()\n"
     (home / "mine.py").write_text(source)

@@ -150,7 +150,10 @@ def test_help_lists_flags_and_keys(drive):
     assert "  terms.style.loss = 'gram'\n" in out and "--smoke: " in out
 
 
-@pytest.mark.parametrize("given", [(f"--config={DEMO}",), ("--config", f"{DEMO}:size=100")])
+@pytest.mark.parametrize(
+    "given",
+    [("--config", f"{DEMO}:size=100"), pytest.param((f"--config={DEMO}",), marks=pytest.mark.slow)],
+)
 def test_smoke_is_a_flag_as_well(drive, tmp_path, given):
     status, _, err = drive(
         *given, "--smoke", "--config.weights=random-tiny", f"--workdir={tmp_path}", config=None

@@ -97,6 +97,7 @@ def test_a_finished_run_is_left_alone(drive, finished, tmp_path):
     assert content_of(folder) == after
 
 
+@pytest.mark.slow
 def test_a_picture_that_did_not_change_is_said(drive, tmp_path):
     tiny = [f"--config.terms.{term}.weight=1e-14" for term in ("content", "style", "tv")]
     tiny += ["--config.calibrate="]

@@ -44,7 +44,13 @@ def config(**values):
 
 @pytest.mark.parametrize(
     ("precision", "expected"),
-    [("", None), ("highest", "float32"), ("high", "tensorfloat32"), ("bfloat16", "bfloat16")],
+    [
+        ("bfloat16", "bfloat16"),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in (("", None), ("highest", "float32"), ("high", "tensorfloat32"))
+        ),
+    ],
 )
 def test_a_run_has_the_precision_of_its_config(precision, expected, tmp_path, monkeypatch):
     seen, make = [], batch.make_stage

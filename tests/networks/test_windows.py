@@ -99,7 +99,7 @@ TERMS = (
 )
 
 
-def scored(encoder, image):
+def scored(way, encoder, image):
     references = {
         "content": [Reference(picture(100, 150, seed=1))],
         "style": [Reference(picture(130, 90, seed=2))],
@@ -109,24 +109,33 @@ def scored(encoder, image):
     problem = Problem(encoder.params, targets, weights, jax.random.key(0))
     objective = Objective(encoder.apply, TERMS)
 
-    @jax.jit
-    def run(image):
-        graded = jax.value_and_grad(objective, has_aux=True)(image, problem)
-        (_, report), back = jax.vjp(lambda image: objective(image, problem), image)
-        mixed = back((jnp.float32(2), dict.fromkeys(report, jnp.float32(0.5))))
-        return graded, objective(image, problem), mixed, tap_gradient_norms(objective, image, problem)
+    def value(image):
+        return objective(image, problem)
 
-    return run(image)
+    def mixed(image):
+        (_, report), back = jax.vjp(value, image)
+        return back((jnp.float32(2), dict.fromkeys(report, jnp.float32(0.5))))
+
+    ways = {
+        "gradient": jax.value_and_grad(value, has_aux=True),
+        "value": value,
+        "both": mixed,
+        "norms": lambda image: tap_gradient_norms(objective, image, problem),
+    }
+    return jax.jit(ways[way])(image)
 
 
-def test_an_objective_goes_by_groups_of_taps(monkeypatch):
+@pytest.mark.parametrize(
+    "way", ["gradient", "both", *(pytest.param(way, marks=pytest.mark.slow) for way in ("value", "norms"))]
+)
+def test_an_objective_goes_by_groups_of_taps(way, monkeypatch):
     monkeypatch.setattr(windows, "_ROOM", 5)
     encoder = vgg.make_encoder(TINY, vgg.TORCHVISION)
     taps = [tap for each in TERMS for tap in each.taps]
     groups = windows.groups(TINY, dict.fromkeys(taps))
     assert groups == (("image", "relu1_1"), ("relu2_1+image", "relu3_1", "relu3_2"))
     image = picture(100, 150)
-    close(scored(windows.tiled(encoder, 32), image), scored(encoder, image))
+    close(scored(way, windows.tiled(encoder, 32), image), scored(way, encoder, image))
 
 
 @pytest.mark.parametrize("tile", [-32, 0, 100])

@@ -26,6 +26,7 @@ def test_what_a_sweep_varies_is_read(vary, keys, tmp_path):
         module["get_sweep"]("vary=apha")
 
 
+@pytest.mark.slow
 def test_transfers_are_swept_with_the_same_report(tmp_path, monkeypatch):
     monkeypatch.setattr(presets, "STYLE_LOSSES", ("covariance",))
     module = runpy.run_path(CONFIG)

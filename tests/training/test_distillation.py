@@ -156,6 +156,7 @@ def test_pictures_in_pursuit_approach_the_others_each_further_than_the_one_befor
     assert (after < 0.9 * before).all()
 
 
+@pytest.mark.slow
 def test_the_weight_of_gram_matrices_and_the_pursuit_enter_the_loss():
     params, pictures = student_params(), images(8)
     scales = {tap: jnp.ones(n) for tap, n in zip(TAPS, vgg.TINY_WIDTHS[:2], strict=True)}
