@@ -37,7 +37,8 @@ def test_what_it_is(trained):
     assert trained.about["licence of that"] and trained.about["trained through"] == "vgg19-8bit"
 
 
-@pytest.mark.parametrize("photograph", ["coffee", pytest.param("astronaut", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("photograph", ["coffee", "astronaut"])
 def test_each_style_is_that_of_its_painting(trained, gap, photograph):
     """Nearer to its painting than the photograph is by far, and than what is painted in other styles."""
     content = images.resize_to_cover(images.load_picture(f"example:{photograph}").pixels, 192, 192)

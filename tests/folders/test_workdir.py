@@ -248,6 +248,7 @@ def test_with_damaged_checkpoints_alone_a_run_starts_anew(drive, finished, tmp_p
     same_result(folder, finished)
 
 
+@pytest.mark.slow
 def test_a_run_without_a_result_gives_way_and_others_are_replaced_by_restart(drive, finished, tmp_path):
     folder = tmp_path / "run"
     status, _, err = drive(f"--workdir={folder}", "--config.seed=7", "--config.terms.content.weight=1e38")

@@ -129,6 +129,7 @@ def test_a_batch_is_its_pictures(options):
         np.testing.assert_allclose(found, applied(network, made, image, PLAIN), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_outputs_are_in_their_range():
     made, image = variables(SMALL), picture(16, 16)
     sigmoid = applied(SMALL.clone(output="sigmoid"), made, image, PLAIN)

@@ -126,7 +126,7 @@ def scored(way, encoder, image):
 
 
 @pytest.mark.parametrize(
-    "way", ["gradient", "both", *(pytest.param(way, marks=pytest.mark.slow) for way in ("value", "norms"))]
+    "way", ["gradient", *(pytest.param(way, marks=pytest.mark.slow) for way in ("value", "both", "norms"))]
 )
 def test_an_objective_goes_by_groups_of_taps(way, monkeypatch):
     monkeypatch.setattr(windows, "_ROOM", 5)
@@ -152,14 +152,16 @@ def optimised(**values):
     return config
 
 
-def test_a_run_in_windows_paints_the_picture_of_one_without(tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_run_in_windows_paints_the_picture_of_one_without(tmp_path):
     pictures = [
         images.load_picture(runs.run(optimised(tile=tile), tmp_path / str(tile))["picture"]).pixels
         for tile in (0, 32)
     ]
     assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 1
 
-    # Where memory is short, windows come by themselves, and it is said.
+
+def test_windows_come_by_themselves_where_memory_is_short_and_it_is_said(monkeypatch):
     room = memory.needed((112, 150), TINY, ("relu3_1",), backward=True)
     monkeypatch.setattr(memory, "available", lambda: int(2 * room))
     assert any("windows of 512" in note for note in runs.load(optimised()).notes)

@@ -78,6 +78,7 @@ def test_a_detached_term_is_caught_by_its_gradient_norm():
     assert all(norm > 0 for norm in compute_norms(objective, image, problem).values())
 
 
+@pytest.mark.slow
 def test_gradient_norms_are_those_of_each_term_alone():
     objective, image, problem = small_problem()
     norms = compute_norms(objective, image, problem)
