@@ -159,16 +159,8 @@ def default_training_config():
     config = _of_pictures("train")
     image = default_config()
     for key in (
-        *(
-            "weights",
-            "preprocessing",
-            "beyond_weights",
-            "normalise",
-            "pooling",
-            "padding",
-            "conv",
-            "precision",
-        ),
+        *("weights", "preprocessing", "beyond_weights", "normalise", "pooling", "padding"),
+        *("conv", "precision"),
         *("terms", "calibrate", "optimizer", "optimizer_args", "schedule", "schedule_args"),
     ):
         config[key] = image[key]

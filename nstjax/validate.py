@@ -39,10 +39,17 @@ def needs_keys(config, needed, example):
 
 
 def completed(config, like):
-    """The config with the keys that it lacks of an example, such as one that was written before they were."""
+    """The config with the keys that it lacks of an example, such as one that was written before they were.
+
+    Raises:
+      UserError: for a config that has an unknown key instead, which may be one of them mistyped.
+    """
     missing = {key: value for key, value in like.items() if key not in config}
     if not missing:
         return config
+    unknown = [key for key in config if key not in like]
+    if unknown:
+        raise UserError(f"the config's key {unknown[0]!r} is unknown{nearest(unknown[0], list(missing))}")
     made = config.copy_and_resolve_references()
     with made.unlocked():
         made.update(missing)
@@ -77,8 +84,7 @@ def stage_values(config):
     check_choice("pooling", config.pooling, POOLINGS)
     check_choice("pooling_size", config.pooling_size, POOLING_SIZES)
     check_choice("padding", config.padding, tuple(PADDINGS))
-    check_choice("conv", config.conv, CONVOLUTIONS)
-    check_choice("precision", config.precision, PRECISIONS)
+    convolutions(config)
     if config.tile < 0 or config.tile % windows.STEP:
         raise UserError(f"tile must be a multiple of {windows.STEP}, or 0; got {config.tile}")
     for key in ("style_angles", "style_scales"):
@@ -86,6 +92,14 @@ def stage_values(config):
     for scale in config.style_scales:
         if not scale > 0:
             raise UserError(f"style_scales must be above 0; got {scale}")
+
+
+def convolutions(config):
+    """Raises UserError for a conv or a precision that is unknown, and for two that do not go together."""
+    check_choice("conv", config.conv, CONVOLUTIONS)
+    check_choice("precision", config.precision, PRECISIONS)
+    if config.conv == "winograd" and config.precision == "bfloat16":
+        raise UserError("conv=winograd is for features in float32; got precision=bfloat16")
 
 
 def built(key, given, build):

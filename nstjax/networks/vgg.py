@@ -181,10 +181,10 @@ def make_encoder(
       pooling_size: "floor" or "ceil", as of `VGG19`.
       conv: how optimisations and trainings convolve: "direct"; "winograd", equal to it to about 1e-5; "auto",
         on a CPU the faster of the two in each layer, else "direct".
-      dtype: of the features, "float32" or "bfloat16", which is not for "winograd".
+      dtype: of the features, "float32" or "bfloat16".
 
     Raises:
-      ValueError: for an unknown pooling, padding, pooling size, conv or dtype.
+      ValueError: for an unknown pooling, padding, pooling size, conv or dtype, and "winograd" in "bfloat16".
     """
     for name, value, valid in (
         ("pooling", pooling, POOLINGS),
@@ -195,6 +195,8 @@ def make_encoder(
     ):
         if value not in valid:
             raise ValueError(f"{name} {value!r} is unknown{nearest(value, valid)}")
+    if conv == "winograd" and dtype != "float32":
+        raise ValueError(f"conv 'winograd' is for features in float32; got {dtype}")
     network = VGG19(preprocessing, widths(params), pooling, padding, pooling_size, dtype)
     return Encoder(_Apply(network, conv), {"params": params}, reachable_taps(params))
 

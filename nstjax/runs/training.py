@@ -18,7 +18,7 @@ from nstjax.feedforward import data
 from nstjax.networks import stylizers, transformer
 from nstjax.networks.stylizers import Stylizer
 from nstjax.networks.transformer import Transformer
-from nstjax.networks.vgg import CONVOLUTIONS, PADDINGS, POOLINGS, PREPROCESSINGS, reachable_taps
+from nstjax.networks.vgg import PADDINGS, POOLINGS, PREPROCESSINGS, reachable_taps
 from nstjax.optimize import OPTIMIZERS, Reference, make_method, make_targets
 from nstjax.optimize.calibrate import CALIBRATIONS
 from nstjax.runs import abstract, image, network, pictures, report, stage, terms
@@ -189,9 +189,9 @@ def _check_values(config):
     choices = {"augmentation": data.AUGMENTATIONS, "dtype": ("float32", "float16"), "pooling": POOLINGS}
     choices |= {"padding": tuple(PADDINGS), "preprocessing": ("", *PREPROCESSINGS)}
     choices |= {"beyond_weights": ("refuse", "drop"), "network": tuple(transformer.PRESETS)}
-    choices |= {"precision": tuple(validate.PRECISIONS), "conv": CONVOLUTIONS}
     for key, valid in choices.items():
         check_choice(key, config[key], valid)
+    validate.convolutions(config)
     if config.calibrate:
         check_choice("calibrate", config.calibrate, CALIBRATIONS)
     if not config.content:

@@ -16,20 +16,21 @@ SLIM = vgg.random_params(0, vgg.SLIM_WIDTHS)
 TERMS = (Term("style", losses.gram(), ("relu1_1", "relu3_1"), "style"),)
 
 
-def graded(dtype):
-    encoder = vgg.make_encoder(SLIM, vgg.CAFFE, conv="winograd", dtype=dtype)
+def graded(dtype, monkeypatch):
+    encoder = vgg.make_encoder(SLIM, vgg.CAFFE, conv="auto", dtype=dtype)
     image, style = np.random.default_rng(0).uniform(size=(2, 40, 50, 3)).astype(np.float32)
     targets = make_targets(encoder.apply, encoder.params, TERMS, {"style": [Reference(jnp.asarray(style))]})
     problem = Problem(encoder.params, targets, term_weights(TERMS, {"style": 1.0}), jax.random.key(0))
     objective = Objective(encoder.apply, TERMS)
+    monkeypatch.setattr(vgg, "_MANY", 0)
     assert bool(objective.prepare(problem).params["turned"]) == (dtype == "float32")
     features = encoder.apply(encoder.params, image, ("relu3_1", "image"))
     assert features["relu3_1"].dtype == dtype and features["image"].dtype == np.float32
     return jax.jit(jax.value_and_grad(lambda image: objective(image, problem)[0]))(jnp.asarray(image))
 
 
-def test_an_objective_is_that_of_float32_to_a_few_bits():
-    (value, gradient), (exact, exact_gradient) = graded("bfloat16"), graded("float32")
+def test_an_objective_is_that_of_float32_to_a_few_bits(monkeypatch):
+    (value, gradient), (exact, exact_gradient) = (graded(d, monkeypatch) for d in ("bfloat16", "float32"))
     assert value.dtype == gradient.dtype == np.float32
     assert 1e-6 < abs(value / exact - 1) < 0.02
     assert np.linalg.norm(gradient - exact_gradient) < 0.1 * np.linalg.norm(exact_gradient)
@@ -72,6 +73,10 @@ def test_a_config_from_before_a_key_has_its_default():
         for key in ("precision", "conv", "tile"):
             del before[key]
     assert runs.load(before).config == runs.load(config()).config
+    with before.unlocked():
+        before.presicion = "high"
+    with pytest.raises(UserError, match="key 'presicion' is unknown; did you mean 'precision'"):
+        runs.load(before)
 
 
 def test_a_precision_that_is_not_known_is_named():
@@ -79,3 +84,7 @@ def test_a_precision_that_is_not_known_is_named():
         runs.load(config(precision="hihg"))
     with pytest.raises(ValueError, match="dtype 'float16' is unknown; did you mean 'bfloat16'"):
         vgg.make_encoder(SLIM, vgg.CAFFE, dtype="float16")
+    with pytest.raises(ValueError, match="conv 'winograd' is for features in float32; got bfloat16"):
+        vgg.make_encoder(SLIM, vgg.CAFFE, conv="winograd", dtype="bfloat16")
+    with pytest.raises(UserError, match="conv=winograd is for features in float32; got precision=bfloat16"):
+        runs.load(config(conv="winograd", precision="bfloat16"))
