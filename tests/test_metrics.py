@@ -255,3 +255,13 @@ def test_matting_energy_is_that_of_the_sparse_matrix():
     assert (
         metrics.matting_energy(content @ np.float32([[0.5, 0, 0], [0.2, 0.3, 0], [0, 0, 1]]), content) < 1e-3
     )
+
+
+@pytest.mark.parametrize("weights", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
+@pytest.mark.parametrize("grid", [np.eye(2), [[0, 1]], [[0], [1]], np.eye(4)])
+def test_a_grid_of_any_colour_and_direction_is_seen(grid, weights):
+    noise = np.random.default_rng(0).uniform(0.4, 0.6, (64, 96, 1))
+    grid = np.asarray(grid, float)
+    pattern = np.tile(grid, (64 // grid.shape[0], 96 // grid.shape[1]))[..., None] * np.array(weights)
+    seen = [float(metrics.checkerboard((noise + a * pattern).astype(np.float32))) for a in (0, 0.05)]
+    assert seen[0] < 2 and seen[1] > 5

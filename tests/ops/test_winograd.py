@@ -61,3 +61,14 @@ def test_it_is_differentiable_twice():
         return jax.vjp(jax.grad(energy), x)[1](v)[0]
 
     np.testing.assert_allclose(curvature(winograd.turn(kernel)), curvature(None), rtol=1e-4, atol=1e-3)
+
+
+def test_forwards_and_backwards_the_transformed_kernel_is_used():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(9, 10, 3)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, 3, 4)).astype(np.float32)
+    turned, nothing = winograd.turn(kernel), np.zeros_like(kernel)
+    made, back = jax.vjp(lambda x: convolve(x, nothing, 1, turned), x)
+    direct, direct_back = jax.vjp(lambda x: convolve(x, kernel, 1), x)
+    np.testing.assert_allclose(made, direct, atol=1e-4)
+    np.testing.assert_allclose(back(direct)[0], direct_back(direct)[0], atol=1e-3)
