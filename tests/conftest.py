@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
 
 import jax
@@ -19,6 +20,18 @@ def pytest_configure(config):
             flags = os.environ.get("XLA_FLAGS", "")
             os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
         jax.config.update("jax_disable_most_optimizations", True)
+    if not hasattr(config, "workerinput"):
+        _share_programs(config)
+
+
+def _share_programs(config):
+    """Workers, drivers and modules use what one of them compiled, in a folder of this run of the tests."""
+    folder = tempfile.TemporaryDirectory(prefix="programs-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    jax.config.update("jax_compilation_cache_dir", folder.name)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @pytest.fixture(scope="module", autouse=True)

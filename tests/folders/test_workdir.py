@@ -345,6 +345,7 @@ def test_a_write_that_fails_loses_nothing(drive, finished, tmp_path, size, what)
     same_result(folder, finished)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_in_a_process_of_its_own(finished, place, tmp_path):
     pictures = [f"--config.{name}={place / name}.png" for name in ("content", "style")]
     line = [sys.executable, "-m", "experiments.stylize", f"--config={DEMO}:smoke", *pictures]
@@ -355,7 +356,9 @@ def test_a_full_disk_is_one_line_in_a_process_of_its_own(finished, place, tmp_pa
     assert done.stderr == f"{RANDOM}error: cannot write {tmp_path}/run/checkpoints: File too large\n"
 
 
-@pytest.mark.parametrize("kilobytes", [4, 8, 40, 64, 90])
+@pytest.mark.parametrize(
+    "kilobytes", [4, 8, 40, *(pytest.param(size, marks=pytest.mark.slow) for size in (64, 90))]
+)
 def test_a_full_disk_loses_nothing(drive, finished, tmp_path, kilobytes):
     with file_system(tmp_path / "disk", f"size={kilobytes}k") as disk:
         status, out, err = drive(f"--workdir={disk / 'run'}")

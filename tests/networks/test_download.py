@@ -287,6 +287,7 @@ def test_a_killed_download_is_not_taken_for_the_file(server, path, kill):
     assert fetch(server.url, digest=DIGEST).read_bytes() == BODY
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_both_get_it(server, path):
     server.pause_after = HALF
     processes = [start(server) for _ in range(2)]

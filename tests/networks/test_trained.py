@@ -98,6 +98,7 @@ def test_a_damaged_package_is_one_line(what, tmp_path, monkeypatch):
         pretrained.load("mini")
 
 
+@pytest.mark.slow
 def test_every_style_layer_has_a_mean_activation_of_one():
     loaded = pretrained.load("mini")
     means = mean_activations(loaded, images.calibration_images(), pooling="max", padding="zero")

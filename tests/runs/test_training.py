@@ -114,6 +114,7 @@ def test_losses_with_samples_see_styles_of_one_shape(tmp_path):
     assert runs.run(made, tmp_path / "run")["network"].exists()
 
 
+@pytest.mark.slow
 def test_a_training_has_the_precision_of_its_config(tmp_path, monkeypatch):
     seen = []
 

@@ -125,6 +125,7 @@ def get_sweep(arg=None):
     assert err.startswith(f"error: config {path}") and reason in err and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_report_is_written_again_with_a_table(by_one_device, tmp_path):
     shutil.copytree(by_one_device, tmp_path, dirs_exist_ok=True)
     line = [sys.executable, "-m", "experiments.report", f"--workdir={tmp_path}", "--table=evaluations"]

@@ -274,6 +274,7 @@ def test_a_point_is_claimed_by_one_at_a_time(tmp_path):
         assert after == ["d", "a", "b"]
 
 
+@pytest.mark.slow
 def test_sweeps_that_share_a_folder_divide_the_points(tmp_path, monkeypatch):
     """Each is in a thread of its own; the second starts when the first is at its first point."""
     monkeypatch.setattr(claims, "_SECONDS", 0.01)
