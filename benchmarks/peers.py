@@ -11,6 +11,37 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch, channels last": torch.channels_last}
 
 
+def make_network(params, dtype, device, layout):
+    """A function of a network's input [1, 3, h, w] and of the taps to go through: {tap: float32 features}."""
+    kernels = {
+        conv: (
+            torch.tensor(p["kernel"].transpose(3, 2, 0, 1).copy()).to(device, dtype, memory_format=layout),
+            torch.tensor(p["bias"]).to(device, dtype),
+        )
+        for conv, p in params.items()
+    }
+
+    def features(x, taps):
+        found, x = {}, x.to(dtype)
+        for tap in taps:
+            if tap.startswith("conv"):
+                x = F.conv2d(x, *kernels[tap], padding=1)
+            elif tap.startswith("relu"):
+                x = F.relu(x)
+            else:
+                x = F.max_pool2d(x, 2)
+            found[tap] = x.float()
+        return found
+
+    return features
+
+
+def gram(x):
+    """The Gram matrix [c, c] of features [1, c, h, w], a mean over positions."""
+    flat = x.flatten(2)[0]
+    return flat @ flat.T / flat.shape[1]
+
+
 def make_steps(
     params, picture, style_taps, content_tap, steps, layout, *, precision="highest", compiled=False
 ):
@@ -23,30 +54,11 @@ def make_steps(
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     device = "cuda" if torch.cuda.is_available() and jax.devices()[0].platform == "gpu" else "cpu"
     mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (_MEAN, _STD))
-    kernels = {
-        conv: (
-            torch.tensor(p["kernel"].transpose(3, 2, 0, 1).copy()).to(device, dtype, memory_format=layout),
-            torch.tensor(p["bias"]).to(device, dtype),
-        )
-        for conv, p in params.items()
-    }
+    network = make_network(params, dtype, device, layout)
     deepest = max(map(vgg.TAPS.index, (*style_taps, content_tap)))
 
     def features(image):
-        found, x = {}, ((image - mean) / std).to(dtype)
-        for tap in vgg.TAPS[: deepest + 1]:
-            if tap.startswith("conv"):
-                x = F.conv2d(x, *kernels[tap], padding=1)
-            elif tap.startswith("relu"):
-                x = F.relu(x)
-            else:
-                x = F.max_pool2d(x, 2)
-            found[tap] = x.float()
-        return found
-
-    def gram(x):
-        flat = x.flatten(2)[0]
-        return flat @ flat.T / flat.shape[1]
+        return network((image - mean) / std, vgg.TAPS[: deepest + 1])
 
     start = torch.tensor(np.ascontiguousarray(picture.transpose(2, 0, 1)[None]))
     start = start.to(device, memory_format=layout)

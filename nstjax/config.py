@@ -32,6 +32,7 @@ def default_config():
         "bfloat16", features in it. Statistics are float32. "": what the device does by itself.
       tile: side in pixels, a multiple of 32, of windows that features and gradients are made in, exactly, for
         pictures that memory does not hold the features of; 0 for none while there is memory, else 512.
+      row_devices: how many local devices divide the rows of each picture among them, 0 for all; exact.
       init: "content", "style" (cropped to the canvas), "recoloured" (the content in the colours of the style,
         region by region), "noise" or a path.
       noise_scale: standard deviation of the noise around mean grey, in units of the [0, 1] range.
@@ -76,6 +77,7 @@ def default_config():
     config.conv = "auto"
     config.precision = ""
     config.tile = 0
+    config.row_devices = 1
     config.init = "content"
     config.noise_scale = 1 / 255
     config.steps = 500

@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Mapping
 
+import jax
 from ml_collections import ConfigDict
 
 from nstjax.errors import UserError, check_at_least, check_choice, nearest
@@ -60,6 +61,7 @@ def stage_values(config):
     """Raises UserError for a value of a stage that is out of range, or not among the valid names."""
     at_least = {
         "seed": 0,
+        "row_devices": 0,
         "size": 1,
         "style_size": 0,
         "steps": 0,
@@ -87,6 +89,7 @@ def stage_values(config):
     convolutions(config)
     if config.tile < 0 or config.tile % windows.STEP:
         raise UserError(f"tile must be a multiple of {windows.STEP}, or 0; got {config.tile}")
+    row_devices(config)
     for key in ("style_angles", "style_scales"):
         numbers(key, config[key])
     for scale in config.style_scales:
@@ -100,6 +103,17 @@ def convolutions(config):
     check_choice("precision", config.precision, PRECISIONS)
     if config.conv == "winograd" and config.precision == "bfloat16":
         raise UserError("conv=winograd is for features in float32; got precision=bfloat16")
+
+
+def row_devices(config):
+    """Raises UserError for more devices than there are, and for what is not divided among several."""
+    there = jax.local_device_count()
+    if config.row_devices > there:
+        raise UserError(f"row_devices must be at most {there}, the devices here; got {config.row_devices}")
+    if (config.row_devices or there) > 1:
+        for key, whole in (("conv", "winograd"), ("tile", config.tile or None)):
+            if config[key] == whole:
+                raise UserError(f"{key}={whole} is for one device; got row_devices={config.row_devices}")
 
 
 def built(key, given, build):

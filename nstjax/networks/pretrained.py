@@ -118,6 +118,7 @@ def make_encoder(
     pooling_size: str = "floor",
     conv: str = "auto",
     dtype: str = "float32",
+    row_devices: int = 1,
     tile: int = 0,
 ) -> vgg.Encoder:
     """The `Encoder` of a weight set.
@@ -127,7 +128,7 @@ def make_encoder(
       pooling: "max", "average" or "l2".
       padding: "zero", "reflect" or "replicate".
       pooling_size: "floor", or "ceil" as in Caffe: of a pooling of an odd number of rows or columns.
-      conv, dtype: as of `nstjax.networks.vgg.make_encoder`.
+      conv, dtype, row_devices: as of `nstjax.networks.vgg.make_encoder`.
       tile: side in pixels of windows that features are made in (`nstjax.networks.windows.tiled`); 0 for none.
 
     Raises:
@@ -141,5 +142,6 @@ def make_encoder(
         pooling_size=pooling_size,
         conv=conv,
         dtype=dtype,
+        row_devices=row_devices,
     )
     return windows.tiled(encoder, tile) if tile else encoder

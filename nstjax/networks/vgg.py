@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nstjax.errors import nearest
-from nstjax.ops import winograd
+from nstjax.ops import rows, winograd
 from nstjax.ops.convolution import convolve, pad, pool
 
 DEPTHS = (2, 2, 4, 4, 4)
@@ -101,6 +101,7 @@ class VGG19(nn.Module):
       padding: of the 3 x 3 convolutions: "zero", "reflect" or "replicate". Where a map is a single
         row or column, "reflect" has nothing to reflect and replicates.
       dtype: of the features, "float32" or "bfloat16".
+      row_devices: how many local devices divide the rows of the features among them.
 
     References:
       Simonyan & Zisserman 2015, https://arxiv.org/abs/1409.1556
@@ -112,6 +113,7 @@ class VGG19(nn.Module):
     padding: str = "zero"
     pooling_size: str = "floor"
     dtype: str = "float32"
+    row_devices: int = 1
 
     @nn.compact
     def __call__(self, image: jax.Array, taps: Sequence[str]) -> dict[str, jax.Array]:
@@ -128,7 +130,7 @@ class VGG19(nn.Module):
         features = {"image": image}
         wanted = [tap for tap in check_taps(taps, TAPS) if tap != "image"]
         deepest = max((TAPS.index(tap) for tap in wanted), default=-1)
-        x = self.preprocessing(image)
+        x = rows.divided(self.row_devices, self.preprocessing(image))
         x = x if self.dtype == "float32" else x.astype(self.dtype)
         for tap in TAPS[: deepest + 1]:
             if tap.startswith("conv"):
@@ -136,7 +138,7 @@ class VGG19(nn.Module):
             elif tap.startswith("relu"):
                 x = nn.relu(x)
             else:
-                x = pool(x, self.pooling, self.pooling_size)
+                x = rows.divided(self.row_devices, pool(x, self.pooling, self.pooling_size))
             features[tap] = x
         return {tap: features[tap] for tap in taps}
 
@@ -169,6 +171,7 @@ def make_encoder(
     pooling_size: str = "floor",
     conv: str = "auto",
     dtype: str = "float32",
+    row_devices: int = 1,
 ) -> Encoder:
     """An `Encoder` of VGG-19 params; `nstjax.networks.make_encoder` takes a whole weight set.
 
@@ -182,9 +185,11 @@ def make_encoder(
       conv: how optimisations and trainings convolve: "direct"; "winograd", equal to it to about 1e-5; "auto",
         on a CPU the faster of the two in each layer, else "direct".
       dtype: of the features, "float32" or "bfloat16".
+      row_devices: how many local devices divide the rows of image and features among them; exact.
 
     Raises:
-      ValueError: for an unknown pooling, padding, pooling size, conv or dtype, and "winograd" in "bfloat16".
+      ValueError: for an unknown pooling, padding, pooling size, conv or dtype, and "winograd" in "bfloat16"
+        or on several devices.
     """
     for name, value, valid in (
         ("pooling", pooling, POOLINGS),
@@ -197,7 +202,9 @@ def make_encoder(
             raise ValueError(f"{name} {value!r} is unknown{nearest(value, valid)}")
     if conv == "winograd" and dtype != "float32":
         raise ValueError(f"conv 'winograd' is for features in float32; got {dtype}")
-    network = VGG19(preprocessing, widths(params), pooling, padding, pooling_size, dtype)
+    if conv == "winograd" and row_devices > 1:
+        raise ValueError(f"conv 'winograd' is for one device; got row_devices={row_devices}")
+    network = VGG19(preprocessing, widths(params), pooling, padding, pooling_size, dtype, row_devices)
     return Encoder(_Apply(network, conv), {"params": params}, reachable_taps(params))
 
 
@@ -217,8 +224,8 @@ class _Apply:
         if self.network.dtype != "float32":
             kernels = {}
         elif self.conv == "auto":
-            on_cpu = jax.default_backend() == "cpu"
-            kernels = {name: kernel for name, kernel in kernels.items() if on_cpu and kernel.size >= _MANY}
+            suits = jax.default_backend() == "cpu" and self.network.row_devices == 1
+            kernels = {name: kernel for name, kernel in kernels.items() if suits and kernel.size >= _MANY}
         elif self.conv == "direct":
             kernels = {}
         return params | {"turned": {name: {"kernel": winograd.turn(k)} for name, k in kernels.items()}}

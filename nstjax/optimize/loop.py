@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax import lax
 
+from nstjax.ops import rows
 from nstjax.optimize.calibrate import tap_gradient_norms
 from nstjax.optimize.methods import FirstOrder, Method
 from nstjax.optimize.objective import Problem
@@ -27,12 +28,14 @@ class Plan:
       ema: decay of an average of the iterates that becomes the result; 0 for the last iterate.
       log_every: steps between reports.
       log_gradients: whether reports hold gradient norms as well.
+      row_devices: how many local devices divide the rows of each image among them.
     """
 
     method: Method = ADAM
     ema: float = 0.0
     log_every: int = 10
     log_gradients: bool = False
+    row_devices: int = 1
 
 
 class State(NamedTuple):
@@ -200,7 +203,7 @@ def run_batch(objective, plan, states, batch, *, start, stop, length):
         return _map(plan, one, (states, own, learning_rates, budgets))
 
     devices = jax.local_devices()
-    if len(devices) > 1 and len(batch.budgets) % len(devices) == 0:
+    if plan.row_devices == 1 and len(devices) > 1 and len(batch.budgets) % len(devices) == 0:
         mesh = jax.sharding.Mesh(np.array(devices), ("batch",))
         whole, divided = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("batch")
         specs = (divided,) * 4 + (whole,) * 3
@@ -225,12 +228,13 @@ def _scan(objective, plan, state, problem, learning_rate, numbers, stop, budget)
     advance = functools.partial(_step, objective, plan, problem, learning_rate)
 
     def step(state, number):
+        state = rows.divided(plan.row_devices, state)
         row = jax.eval_shape(advance, state, number)[1]
         row = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), row)
         more = (number < stop) & (state.evaluations < budget)
         return lax.cond(more, advance, lambda state, _: (state, row), state, number)
 
-    return lax.scan(step, state, numbers)
+    return rows.whole(plan.row_devices, lax.scan(step, state, numbers))
 
 
 def _step(objective, plan, problem, learning_rate, state, number):

@@ -211,7 +211,8 @@ def _check_memory(run, spec):
     """Raises UserError where a canvas or a style cannot fit into memory, or copies meet regions."""
     params, config = run.network.params, spec.config
     tile = stage.tile(run, spec)
-    memory.check("size", run.canvas(config.size), params, spec.taps, backward=True, tile=tile)
+    of_canvas = {"backward": True, "tile": tile, "devices": spec.plan.row_devices}
+    memory.check("size", run.canvas(config.size), params, spec.taps, **of_canvas)
     for picture in run.styles:
         for shape, _ in stage.style_copies(picture, config):
             memory.check("style_size", shape, params, spec.taps, backward=False, tile=tile)

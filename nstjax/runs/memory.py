@@ -12,8 +12,8 @@ from nstjax.networks import windows
 from nstjax.networks.vgg import TAPS
 
 
-def check(key, shape, params, taps, *, backward, tile=0):
-    """Raises UserError where features of an image [H, W, 3] need more memory than the device has.
+def check(key, shape, params, taps, *, backward, tile=0, devices=1):
+    """Raises UserError where features of an image [H, W, 3] need more memory than there is.
 
     Args:
       key: of the config, for the message.
@@ -22,12 +22,13 @@ def check(key, shape, params, taps, *, backward, tile=0):
       taps: what is deeper than all of them is not computed.
       backward: whether a gradient is wanted.
       tile: of the encoder, 0 for none.
+      devices: that divide the image among them.
     """
-    bytes_needed = needed(shape, params, taps, backward=backward, tile=tile)
-    if bytes_needed > available():
+    bytes_needed, there = needed(shape, params, taps, backward=backward, tile=tile), available(devices)
+    if bytes_needed > there:
         raise UserError(
             f"{key}: {shape[1]} x {shape[0]} pixels need over {bytes_needed / 1e9:.0f} GB of memory "
-            f"and there are {available() / 1e9:.0f}; give a smaller one"
+            f"and there are {there / 1e9:.0f}; give a smaller one"
         )
 
 
@@ -58,10 +59,10 @@ def bytes_of(tree):
 
 
 @functools.cache
-def available():
-    """Bytes of memory that the device has: its own, or the machine's."""
-    own = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    return own or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def available(devices=1):
+    """Bytes of memory that so many devices have: their own, or the machine's."""
+    own = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+    return devices * own or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak():

@@ -29,7 +29,7 @@ MEAN_GREY = (0.485, 0.458, 0.408)
 _OF_THE_RUN = (
     *("method", "content", "style", "content_mask", "style_mask", "mask_labels", "merge_labels"),
     *("weights", "preprocessing", "beyond_weights", "normalise"),
-    *("precision", "seed", "init", "max_evaluations", "max_seconds", "stages"),
+    *("precision", "row_devices", "seed", "init", "max_evaluations", "max_seconds", "stages"),
     *("photorealistic", "photorealistic_args"),
 )
 _CALIBRATION_NOISE = 0.1
@@ -131,7 +131,9 @@ def _make_spec(config):
     except ValueError as error:
         raise UserError(str(error)) from None
     terms.check_control(built, method)
-    return StageSpec(config, built, Plan(method, config.ema, config.log_every, config.log_gradients))
+    devices = config.row_devices or jax.local_device_count()
+    plan = Plan(method, config.ema, config.log_every, config.log_gradients, devices)
+    return StageSpec(config, built, plan)
 
 
 def within(spec, reachable) -> StageSpec:
@@ -182,6 +184,7 @@ def make_encoder(run, spec, dtype=""):
     """
     options = {key: spec.config[key] for key in ("pooling", "padding", "pooling_size", "conv")}
     options |= {"dtype": dtype or dtype_of(spec.config.precision), "tile": tile(run, spec)}
+    options |= {"row_devices": spec.plan.row_devices}
     return networks.make_encoder(run.network, **options)
 
 
@@ -192,7 +195,7 @@ def dtype_of(precision):
 
 def tile(run, spec):
     """The side of the windows of a stage, 0 for none."""
-    if spec.config.tile:
+    if spec.config.tile or spec.plan.row_devices > 1:
         return spec.config.tile
     needed = memory.needed(run.canvas(spec.config.size), run.network.params, spec.taps, backward=True)
     return _TILE if needed > memory.available() / _TIMES else 0

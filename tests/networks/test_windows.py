@@ -163,7 +163,7 @@ def test_a_run_in_windows_paints_the_picture_of_one_without(tmp_path):
 
 def test_windows_come_by_themselves_where_memory_is_short_and_it_is_said(monkeypatch):
     room = memory.needed((112, 150), TINY, ("relu3_1",), backward=True)
-    monkeypatch.setattr(memory, "available", lambda: int(2 * room))
+    monkeypatch.setattr(memory, "available", lambda devices=1: int(2 * room))
     assert any("windows of 512" in note for note in runs.load(optimised()).notes)
     with pytest.raises(UserError, match="tile must be a multiple of 32, or 0; got 100"):
         runs.load(optimised(tile=100))
