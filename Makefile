@@ -24,7 +24,7 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 bench: $(VENV)/installed $(VENV)/oracle
-	$(BIN)/python -m benchmarks --out=runs/bench
+	$(BIN)/python -m benchmarks steps picture networks losses sweep start sizes terms --out=runs/bench
 
 paint: $(VENV)/installed
 	$(BIN)/python -m tools.paintings --out=nstjax/images/examples

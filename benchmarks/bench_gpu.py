@@ -1,9 +1,6 @@
 """An accelerator in a few minutes: is it right, how fast is it, how near to what the device can do."""
 
 import functools
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from importlib import util
@@ -13,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import bench_steps, bench_sweep
+from benchmarks import bench_start, bench_steps, bench_sweep
 from nstjax import files, optimize, runs
 from nstjax.networks import vgg
 from nstjax.validate import PRECISIONS
@@ -142,7 +139,7 @@ def _torch(params, size, precision, compiled):
 
     run = peers.make_steps(
         *(params, _picture(size), bench_steps.STYLE, bench_steps.CONTENT, bench_steps.STEPS),
-        peers.LAYOUTS["PyTorch, channels last"],
+        peers.LAYOUTS["PyTorch channels last"],
         precision=precision,
         compiled=compiled,
     )
@@ -173,20 +170,7 @@ def _training(steps=20):
 
 
 def _start(size):
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for state in ("cold", "warm"):
-            words = ["--config=configs/gatys2016.py", "--config.weights=random", f"--config.size={size}"]
-            words += ["--config.steps=1", f"--workdir={folder}/{state}"]
-            begun = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-m", "experiments.stylize", *words],
-                env=os.environ | {"JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"},
-                check=True,
-                capture_output=True,
-            )
-            found[state] = time.perf_counter() - begun
-    return {"size": size} | found
+    return {"size": size} | bench_start.started("stylize", size)
 
 
 def _seconds(run, *arguments):

@@ -1,5 +1,6 @@
-"""The time of every loss: value and gradient at relu3_1 of a picture, beside the network up to there."""
+"""The time of every loss, and how it grows: value and gradient at relu3_1, beside the network up to there."""
 
+import math
 import statistics
 import time
 
@@ -10,21 +11,28 @@ import numpy as np
 from nstjax import losses
 from nstjax.networks import vgg
 
-SIZE, TAP = 512, "relu3_1"
+TAP = "relu3_1"
 # Required arguments of losses, and the losses that are measured on the picture instead of features.
 ARGUMENTS = {"cross_gram": {"split": 128}}
 PICTURE = ("colour_histogram", "laplacian", "palette", "value_range")
 
 
-def measure(rounds):
-    """[{"loss", "seconds", "ratio", "bytes"}], the pass of VGG-19 up to the tap first.
+def measure(sizes, rounds):
+    """[{"size", "loss", "seconds", "ratio", "bytes"}], the pass of VGG-19 up to the tap first.
 
     Seconds are medians over rounds, in turns; a ratio is to the pass. Bytes are the temporaries of the
-    compiled program.
+    compiled program. After the first size, rows have the "exponents" of pixels with which both grew.
     """
+    rows = []
+    for size in sizes:
+        rows += _at(size, rounds, {row["loss"]: row for row in rows})
+    return rows
+
+
+def _at(size, rounds, before):
     encoder = vgg.make_encoder(vgg.random_params(0), vgg.TORCHVISION)
     pictures = [
-        jnp.asarray(np.random.default_rng(seed).uniform(size=(SIZE, SIZE, 3)), jnp.float32) for seed in (0, 1)
+        jnp.asarray(np.random.default_rng(seed).uniform(size=(size, size, 3)), jnp.float32) for seed in (0, 1)
     ]
     forward = jax.jit(lambda params, x: encoder.apply(params, x, (TAP,))[TAP])
     features = [forward(encoder.params, x) for x in pictures]
@@ -47,8 +55,17 @@ def measure(rounds):
     rows = []
     for name, median in medians.items():
         needed = programs[name][0].memory_analysis().temp_size_in_bytes
-        rows.append({"loss": name, "seconds": median, "ratio": median / unit, "bytes": needed})
-        print(f"{name:24s} {median:8.4f} s {median / unit:6.2f} x {needed / 1e6:8.0f} MB", flush=True)
+        row = {"size": size, "loss": name, "seconds": median, "ratio": median / unit, "bytes": needed}
+        told = f"{size:5d} {name:24s} {median:8.4f} s {median / unit:6.2f} x {needed / 1e6:8.0f} MB"
+        if name in before:
+            grown = math.log((size / before[name]["size"]) ** 2)
+            row["exponents"] = [
+                math.log(max(row[key], 1e-9) / max(before[name][key], 1e-9)) / grown
+                for key in ("seconds", "bytes")
+            ]
+            told += " exponents {:.2f} {:.2f}".format(*row["exponents"])
+        rows.append(row)
+        print(told, flush=True)
     return rows
 
 

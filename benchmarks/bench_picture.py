@@ -1,6 +1,7 @@
 """Time to the same picture: until the objective is where PyTorch's L-BFGS is after 300 evaluations."""
 
 import functools
+import math
 import time
 
 import jax
@@ -20,16 +21,16 @@ _LENGTH = 10  # steps of a compiled call
 WAYS = {
     "lbfgs": ("", ()),
     "adam": (",optimizer=adam", ()),
-    "two sizes": ("", ((2, 100), (1, _AT_MOST))),
-    "three sizes": ("", ((4, 100), (2, 50), (1, _AT_MOST))),
+    "two sizes": ("", ((2, 200), (1, _AT_MOST))),
+    "three sizes": ("", ((4, 200), (2, 100), (1, _AT_MOST))),
 }
 
 
 def measure(sizes, programs, out):
     """Rows {"size", "pair", "program", "seconds", "ratio", "evaluations", "total", "saved", "compiling"}.
 
-    Printed as they come. "seconds" are those of steps until "total" is at most PyTorch's last one, NaN where
-    a program does not get there, "ratio" their quotient with PyTorch's; "saved" is the objective of the
+    Printed as they come. "seconds" are those of steps until "total" is at most PyTorch's last one; "ratio" is
+    their quotient with PyTorch's, None where a program does not get there; "saved" is the objective of the
     picture clipped to [0, 1], which is written to `out`.
     """
     rows = []
@@ -41,7 +42,7 @@ def measure(sizes, programs, out):
                 rows.append(row)
                 print(
                     f"{size:5d} {row['pair']:22s} {row['program']:12s} {row['seconds']:7.1f} s "
-                    f"{row['ratio']:6.2f} x PyTorch {row['evaluations']:5d} evaluations, "
+                    f"{row['ratio'] or math.nan:6.2f} x PyTorch {row['evaluations']:5d} evaluations, "
                     f"total {row['total']:.4g}, saved {row['saved']:.4g}; {row['compiling']:.1f} s compiling",
                     flush=True,
                 )
@@ -58,7 +59,7 @@ def _of_pair(size, pair, programs):
     style = images.resize(run.styles[0].pixels, *images.fit_size(*run.styles[0].pixels.shape[:2], size))
     content = images.resize(run.content.pixels, *stage.shape)
     weights = {term.name: dict(zip(term.taps, _weights(run, term), strict=True)) for term in stage.spec.terms}
-    layout = peers.LAYOUTS["PyTorch, channels last"]
+    layout = peers.LAYOUTS["PyTorch channels last"]
     picture, totals, seconds = peers_lbfgs.run(
         run.network.params, content, style, weights, EVALUATIONS, layout
     )
@@ -67,7 +68,8 @@ def _of_pair(size, pair, programs):
 
     def row(program, image, **found):
         saved = float(valued(jnp.clip(image, 0, 1)))
-        return head | {"program": program, "saved": saved, "ratio": found["seconds"] / seconds} | found, image
+        ratio = found["seconds"] / seconds if found["total"] <= totals[-1] else None
+        return head | {"program": program, "saved": saved, "ratio": ratio} | found, image
 
     yield row("PyTorch", picture, seconds=seconds, compiling=0.0, evaluations=len(totals), total=totals[-1])
     for program in programs:
@@ -119,11 +121,11 @@ def _until(run, target):
             taken, totals = time.perf_counter() - begun, np.asarray(rows["total"])
             there = np.flatnonzero(totals <= target) if index == len(run.stages) - 1 else []
             if len(there):
-                seconds += taken * there[0] / _LENGTH
+                seconds += taken * int(there[0]) / _LENGTH
                 evaluations += int(rows["evaluations"][there[0]])
                 found = {"seconds": seconds, "compiling": compiling, "evaluations": evaluations}
                 return found | {"total": float(totals[there[0]])}, state.image
             seconds += taken
         evaluations += int(state.evaluations)
-    found = {"seconds": float("nan"), "compiling": compiling, "evaluations": evaluations}
+    found = {"seconds": seconds, "compiling": compiling, "evaluations": evaluations}
     return found | {"total": float(totals[-1])}, state.image

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from nstjax.networks import vgg
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch, channels last": torch.channels_last}
+LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch channels last": torch.channels_last}
 
 
 def make_network(params, dtype, device, layout):

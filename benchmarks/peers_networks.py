@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch, channels last": torch.channels_last}
+LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch channels last": torch.channels_last}
 
 
 class _Conv(nn.Module):

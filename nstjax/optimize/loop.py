@@ -1,4 +1,4 @@
-"""The one image loop: chunks of optimiser steps inside a compiled scan, carried across scales."""
+"""The one image loop: chunks of optimiser steps in one compiled loop, carried across scales."""
 
 import dataclasses
 import functools
@@ -105,7 +105,7 @@ def result(plan, state):
 
 @functools.partial(jax.jit, static_argnames=("objective", "plan", "length"), donate_argnames=("state",))
 def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
-    """At most `length` steps, as one compiled scan.
+    """At most `length` steps, in one compiled loop.
 
     Args:
       objective: an `Objective`; static.
@@ -114,7 +114,7 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
       problem: a `Problem`.
       learning_rate: scalar.
       stop: the step to stop before, a scalar.
-      length: of the scan; static.
+      length: of the rows; static.
 
     Returns:
       `(state, rows)`: rows {"evaluations": [length], "total": [length], "term/tap": [length], ...}, one
@@ -122,7 +122,7 @@ def run_chunk(objective, plan, state, problem, learning_rate, *, stop, length):
       norms and, with L-BFGS, terms; the rows of the others hold NaN there.
     """
     numbers = state.step + jnp.arange(length)
-    return _scan(objective, plan, state, problem, learning_rate, numbers, stop, UNLIMITED)
+    return _steps(objective, plan, state, problem, learning_rate, numbers, stop, UNLIMITED)
 
 
 @functools.partial(
@@ -198,7 +198,7 @@ def run_batch(objective, plan, states, batch, *, start, stop, length):
         def one(arguments):
             state, own, learning_rate, budget = arguments
             problem = part.problem(own)
-            return _scan(objective, plan, state, problem, learning_rate, numbers, stop, budget)
+            return _steps(objective, plan, state, problem, learning_rate, numbers, stop, budget)
 
         return _map(plan, one, (states, own, learning_rates, budgets))
 
@@ -222,19 +222,26 @@ def _map(plan, function, arguments):
     return jax.vmap(function)(arguments)
 
 
-def _scan(objective, plan, state, problem, learning_rate, numbers, stop, budget):
+def _steps(objective, plan, state, problem, learning_rate, numbers, stop, budget):
     """The steps of these numbers that are before `stop` and begin with fewer evaluations than `budget`."""
     problem = objective.prepare(problem) if hasattr(objective, "prepare") else problem
     advance = functools.partial(_step, objective, plan, problem, learning_rate)
 
-    def step(state, number):
-        state = rows.divided(plan.row_devices, state)
-        row = jax.eval_shape(advance, state, number)[1]
-        row = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), row)
-        more = (number < stop) & (state.evaluations < budget)
-        return lax.cond(more, advance, lambda state, _: (state, row), state, number)
+    row = jax.eval_shape(advance, state, numbers[0])[1]
+    table = jax.tree.map(lambda x: jnp.zeros((len(numbers), *x.shape), x.dtype), row)
 
-    return rows.whole(plan.row_devices, lax.scan(step, state, numbers))
+    def more(carry):
+        state, _, i = carry
+        return (i < len(numbers)) & (numbers[i] < stop) & (state.evaluations < budget)
+
+    def step(carry):
+        state, table, i = carry
+        state, row = advance(rows.divided(plan.row_devices, state), numbers[i])
+        return state, jax.tree.map(lambda all, one: all.at[i].set(one), table, row), i + 1
+
+    # Not a scan of steps that may be left out: XLA would copy the state, which can be 200 pictures, in each.
+    state, table, _ = lax.while_loop(more, step, (state, table, 0))
+    return rows.whole(plan.row_devices, (state, table))
 
 
 def _step(objective, plan, problem, learning_rate, state, number):
