@@ -15,7 +15,9 @@ ORDER, ALPHA = (5, 4, 3, 2, 1), 0.6
 
 
 def measure(folder, content, style, rounds):
-    """Rows {"what", "seconds" or "psnr"}, seconds medians over rounds of programs in turns.
+    """Rows {"what", "seconds", "ratio"} or {"what", "psnr"}; seconds are medians, of rounds in turns.
+
+    "ratio" is the median of multiples of our seconds.
 
     Args:
       folder: of the wct16x files.
@@ -49,7 +51,14 @@ def measure(folder, content, style, rounds):
         start = time.perf_counter()
         made[name] = programs[name]()
         seconds[name].append(time.perf_counter() - start)
-    rows = [{"what": name, "seconds": statistics.median(s[1:])} for name, s in seconds.items()]
+    rows = [
+        {
+            "what": name,
+            "seconds": statistics.median(values),
+            "ratio": statistics.median(a / b for a, b in zip(values, seconds["nstjax"][1:], strict=True)),
+        }
+        for name, (_, *values) in seconds.items()
+    ]
     for name in ("nstjax", "PyTorch float32"):
         rows.append({"what": f"{name} against float64", "psnr": _psnr(made[name], made["PyTorch float64"])})
     for row in rows:

@@ -34,7 +34,10 @@ def changed(kind: str, found: Mapping[str, float], path: Path = KEPT) -> list[st
 
 
 def keep(kind: str, head: Mapping, found: Mapping[str, float], path: Path = KEPT) -> None:
-    """Writes the ratios of a kind, in place of earlier ones, beside the machine that they are of."""
+    """Writes the ratios of a kind beside the machine that they are of, with earlier ones of that machine."""
     kept = files.read_json(path) if path.exists() else {"margin": MARGIN, "kinds": {}}
-    kept["kinds"] |= {kind: {**head, "ratios": dict(found)}}
+    before = kept["kinds"].get(kind, {})
+    same = all(before.get(key) == value for key, value in head.items())
+    ratios = (before["ratios"] if same and before else {}) | dict(found)
+    kept["kinds"] |= {kind: {**head, "ratios": ratios}}
     files.write_json(path, kept)

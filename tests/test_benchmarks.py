@@ -61,8 +61,13 @@ def test_ratios_that_are_kept_are_those_that_later_ones_are_compared_with(tmp_pa
     near, far, new = 2.0 * (1 + ratios.MARGIN) - 0.01, 2.0 / (1 + ratios.MARGIN) - 0.01, 9.0
     later = {"256 PyTorch": near, "256 mini": far, "512 mini": new}
     assert ratios.changed("steps", later, path) == ["steps, 256 mini: 1.73, was 2.00"]
+    ratios.keep("steps", head, {"512 mini": new}, path)
     kept = json.loads(path.read_text())["kinds"]
-    assert kept["sweep"] == head | {"ratios": {"128": 1.0}} and kept["steps"]["ratios"] == found
+    assert kept["sweep"] == head | {"ratios": {"128": 1.0}} and kept["steps"]["ratios"] == found | {
+        "512 mini": new
+    }
+    ratios.keep("steps", head | {"jax": "1"}, {"512 mini": new}, path)
+    assert json.loads(path.read_text())["kinds"]["steps"]["ratios"] == {"512 mini": new}
 
 
 def test_the_ratios_in_the_repository_are_those_of_kinds_that_there_are():
