@@ -30,8 +30,6 @@ def _constrained(devices, tree, spec):
     mesh = Mesh(np.array(jax.local_devices()[:devices]), ("rows",))
 
     def constrained(x):
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return x
         return lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(*spec(x.ndim))))
 
     return jax.tree.map(constrained, tree)

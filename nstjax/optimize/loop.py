@@ -226,7 +226,6 @@ def _steps(objective, plan, state, problem, learning_rate, numbers, stop, budget
     """The steps of these numbers that are before `stop` and begin with fewer evaluations than `budget`."""
     problem = objective.prepare(problem) if hasattr(objective, "prepare") else problem
     advance = functools.partial(_step, objective, plan, problem, learning_rate)
-
     row = jax.eval_shape(advance, state, numbers[0])[1]
     table = jax.tree.map(lambda x: jnp.zeros((len(numbers), *x.shape), x.dtype), row)
 
@@ -237,7 +236,7 @@ def _steps(objective, plan, state, problem, learning_rate, numbers, stop, budget
     def step(carry):
         state, table, i = carry
         state, row = advance(rows.divided(plan.row_devices, state), numbers[i])
-        return state, jax.tree.map(lambda all, one: all.at[i].set(one), table, row), i + 1
+        return state, jax.tree.map(lambda column, value: column.at[i].set(value), table, row), i + 1
 
     # Not a scan of steps that may be left out: XLA would copy the state, which can be 200 pictures, in each.
     state, table, _ = lax.while_loop(more, step, (state, table, 0))

@@ -1,5 +1,7 @@
 """The loop: what its optimisers do, what it compiles, how it stops."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -349,3 +351,13 @@ def test_lbfgs_remembers_what_fits_into_its_memory(size, pairs):
         pairs,
         7,
     ]
+
+
+def test_a_step_does_not_copy_what_lbfgs_remembers():
+    objective, image, problem = picture_problem()
+    plan = Plan(make_method("lbfgs", optimizer_args=(("memory_size", 7),)))
+    state = optimize.initial_state(plan, image)
+    program = optimize.run_chunk.lower(objective, plan, state, problem, 1.0, stop=3, length=3).compile()
+    memory = ",".join(map(str, (7, *image.shape)))
+    assert f"f32[{memory}]" in program.as_text()
+    assert not re.search(rf"f32\[{memory}\]\S* copy\(", program.as_text())
