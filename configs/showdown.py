@@ -13,7 +13,8 @@ and cats that differ in scale and order of strokes, wild ones by `gram_l1_normal
 has the table and what it shows.
 
 Arguments: `losses=gram+cmd`, some of them, the first the baseline; `pull=20.0`, how many times as hard as
-the content; `pairs=FILE`, lines of a content and a style, separated by a comma; `smoke`.
+the content; `pairs=FILE`, lines of a content and a style, separated by a comma; `seeds=3`, how many starts of
+each pair; `smoke`.
 """
 
 from nstjax import presets
@@ -21,7 +22,7 @@ from nstjax.config import default_config, parse_arg, smoke, term
 from nstjax.errors import UserError, nearest
 from nstjax.sweeps import design
 
-ARGUMENTS = {"losses": "", "pull": 20.0, "pairs": "", "smoke": False}
+ARGUMENTS = {"losses": "", "pull": 20.0, "pairs": "", "seeds": 3, "smoke": False}
 
 
 def get_config(arg=None):
@@ -54,7 +55,7 @@ def get_sweep(arg=None):
         points=design.product(
             design.factor("loss", {loss: {"terms.style": _style(loss, arg)} for loss in losses}),
             design.pairs(design.pairs_of(arg)),
-            design.factor("seed", range(1 if arg.smoke else 3)),
+            design.factor("seed", range(1 if arg.smoke else arg.seeds)),
         ),
         baseline={"loss": losses[0]},
         repeats=("pair", "seed"),
