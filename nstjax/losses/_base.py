@@ -19,6 +19,9 @@ class Loss:
       score: `score(features, target, *, where=None, key=None) -> scalar`, run every step.
       blend: `blend(targets, weights) -> target` of several styles, for weights that sum to 1. Statistics
         average linearly; samples are pooled, each style's weighted.
+      distance: `distance(statistics, target) -> scalar`, where the score is that of `target(features)`, and
+        this the mean over positions of something at each: then windows of a picture can be averaged. None
+        for other losses. Made by `of_averages`.
 
     `features` is `[h, w, c]` float32, `where` a soft mask `[h, w]` in [0, 1] or of booleans, or None for
     everywhere, `key` a PRNG key for losses that draw at random. A mask weights positions and is normalised
@@ -35,11 +38,27 @@ class Loss:
     target: Callable
     score: Callable
     blend: Callable = average
+    distance: Callable | None = None
 
     def __post_init__(self):
         target, score = checked(self.target, self.score, pooled=self.blend is not average)
         object.__setattr__(self, "target", target)
         object.__setattr__(self, "score", score)
+
+
+def of_averages(target: Callable, distance: Callable) -> Loss:
+    """The `Loss` that is a distance of averages over positions.
+
+    Args:
+      target: `target(features, *, where=None) -> pytree` of averages over positions, of outer products, say,
+        weighted by the mask; 0 under an empty one.
+      distance: `distance(averages, target) -> scalar`.
+    """
+
+    def score(x, given, *, where=None, key=None):
+        return zero_if_empty(distance(target(x, where=where), given), x, where)
+
+    return Loss(target=target, score=score, distance=distance)
 
 
 def zero_if_empty(value: jax.Array, x: jax.Array, where: jax.Array | None) -> jax.Array:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.losses._base import Loss, of_averages
 from nstjax.ops.arithmetic import matmul, safe_divide
 from nstjax.ops.moments import covariance_matrix, raw_moments
 from nstjax.ops.roots import newton_schulz, newton_schulz_lyapunov, root
@@ -60,18 +60,17 @@ def wasserstein_gaussian(*, convention: str = "wasserstein", iterations: int | N
         raise ValueError(f"iterations must be at least 1; got {iterations}")
     scale, ridge, iterate = CONVENTIONS[convention]
 
-    def score(x, target, *, where=None, key=None):
-        moments = raw_moments(x, where=where)
-        a, b = (covariance_matrix(m) for m in (moments, target))
-        means = jnp.sum(jnp.square(moments[0] - target[0]))
+    def distance(ours, theirs):
+        a, b = (covariance_matrix(moments) for moments in (ours, theirs))
+        means = jnp.sum(jnp.square(ours[0] - theirs[0]))
         if iterations is None:
             covariances = _bures(a, b, ridge)
         else:
-            eye = ridge * jnp.eye(x.shape[-1], dtype=a.dtype)
+            eye = ridge * jnp.eye(len(a), dtype=a.dtype)
             covariances = _bures_by_products(a + eye, b + eye, lambda m: iterate(m, iterations))
-        return zero_if_empty(scale(x.shape[-1]) * (means + covariances), x, where)
+        return scale(len(a)) * (means + covariances)
 
-    return Loss(target=raw_moments, score=score)
+    return of_averages(raw_moments, distance)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))

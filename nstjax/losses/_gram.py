@@ -2,29 +2,34 @@
 
 import jax.numpy as jnp
 
-from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.losses._base import Loss, of_averages
 from nstjax.ops.arithmetic import absolute
 from nstjax.ops.moments import area, gram_matrix, inverse_area
 
 # Published losses as multiples of the mean squared difference of Gram matrices that
-# are divided by the number of positions. n: positions, c: channels, covered: mean of the mask.
+# are divided by the number of positions. c: channels.
 CONVENTIONS = {
     # sum d^2 / (4 C^2 N^2) on F'F: Gatys et al. 2015 and 2016, papers
-    "gatys2016": lambda n, c, covered: 1 / 4,
+    "gatys2016": lambda c: 1 / 4,
     # sum d^2 / (4 C^2) on F'F / N: leongatys/DeepTextures
-    "deep_textures": lambda n, c, covered: 1 / 4,
+    "deep_textures": lambda c: 1 / 4,
     # mean d^2 on F'F / N: leongatys/NeuralImageSynthesis and PytorchNeuralStyleTransfer, pystiche
-    "neural_image_synthesis": lambda n, c, covered: 1.0,
+    "neural_image_synthesis": lambda c: 1.0,
     # mean d^2 on F'F / (C N): jcjohnson/neural-style, lapstyle
-    "neural_style": lambda n, c, covered: 1 / c**2,
+    "neural_style": lambda c: 1 / c**2,
     # the same: jcjohnson/fast-neural-style, pytorch/examples
-    "fast_neural_style": lambda n, c, covered: 1 / c**2,
+    "fast_neural_style": lambda c: 1 / c**2,
     # sum d^2 on F'F / (C N): Johnson et al. 2016, paper
-    "johnson2016": lambda n, c, covered: 1.0,
+    "johnson2016": lambda c: 1.0,
     # mean d^2 times the mean of the mask, on (M F)'(M F) / (C N mean M): luanfujun/deep-photo-styletransfer
-    "deep_photo": lambda n, c, covered: covered / c**2,
+    "deep_photo": lambda c: 1 / c**2,
     # mean d^2 on F'F: pierre-wilmot/NeuralTextureSynthesis
-    "neural_texture_synthesis": lambda n, c, covered: n**2,
+    "neural_texture_synthesis": lambda c: 1.0,
+}
+# What some of them are multiplied by besides. n: positions, covered: mean of the mask.
+_OF_AREA = {
+    "deep_photo": lambda n, covered: covered,
+    "neural_texture_synthesis": lambda n, covered: n**2,
 }
 
 
@@ -79,12 +84,17 @@ def gram(*, convention: str = "neural_image_synthesis", shift: float = 0.0) -> L
         h, w, _ = x.shape
         return gram_matrix((x + shift) * where[..., None]) * h * w * inverse_area(x, where)
 
+    def distance(ours, theirs):
+        return scale(len(ours)) * jnp.mean(jnp.square(ours - theirs))
+
+    loss = of_averages(target, distance)
+    if convention not in _OF_AREA:
+        return loss
+
     def score(x, matrix, *, where=None, key=None):
-        h, w, c = x.shape
         n = area(x, where)
-        difference = jnp.square(target(x, where=where) - matrix)
-        value = scale(n, c, n / (h * w)) * jnp.mean(difference)
-        return zero_if_empty(value, x, where)
+        factor = _OF_AREA[convention](n, n / (x.shape[0] * x.shape[1]))
+        return factor * loss.score(x, matrix, where=where)
 
     return Loss(target=target, score=score)
 
@@ -115,10 +125,8 @@ def gram_l1_normalised(*, eps: float = 1e-8) -> Loss:
     3.0
     """
 
-    def score(x, target, *, where=None, key=None):
-        difference = gram_matrix(x, where=where) - target
-        divisor = jnp.sum(absolute(difference)) + eps
-        value = jnp.sum(jnp.square(difference)) / divisor
-        return zero_if_empty(value, x, where)
+    def distance(ours, theirs):
+        difference = ours - theirs
+        return jnp.sum(jnp.square(difference)) / (jnp.sum(absolute(difference)) + eps)
 
-    return Loss(target=gram_matrix, score=score)
+    return of_averages(gram_matrix, distance)

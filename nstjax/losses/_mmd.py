@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.losses._base import Loss, of_averages
 from nstjax.ops.moments import gram_matrix, masked_mean
 
 
@@ -25,10 +25,10 @@ def mmd_linear() -> Loss:
     12.0
     """
 
-    def score(x, target, *, where=None, key=None):
-        return zero_if_empty(jnp.sum(jnp.square(masked_mean(x, where) - target)), x, where)
+    def target(x, *, where=None):
+        return masked_mean(x, where)
 
-    return Loss(target=lambda x, *, where=None: masked_mean(x, where), score=score)
+    return of_averages(target, lambda ours, theirs: jnp.sum(jnp.square(ours - theirs)))
 
 
 def mmd_polynomial(*, c: float = 0.0) -> Loss:
@@ -61,9 +61,8 @@ def mmd_polynomial(*, c: float = 0.0) -> Loss:
     def target(x, *, where=None):
         return gram_matrix(x, where=where), masked_mean(x, where)
 
-    def score(x, target_moments, *, where=None, key=None):
-        pairs = zip(target(x, where=where), target_moments, strict=True)
-        second, first = (jnp.sum(jnp.square(ours - theirs)) for ours, theirs in pairs)
-        return zero_if_empty(second + 2 * c * first, x, where)
+    def distance(ours, theirs):
+        second, first = (jnp.sum(jnp.square(a - b)) for a, b in zip(ours, theirs, strict=True))
+        return second + 2 * c * first
 
-    return Loss(target=target, score=score)
+    return of_averages(target, distance)

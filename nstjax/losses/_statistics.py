@@ -6,7 +6,7 @@ averaged; central ones are taken of them afterwards.
 
 import jax.numpy as jnp
 
-from nstjax.losses._base import Loss, zero_if_empty
+from nstjax.losses._base import Loss, of_averages, zero_if_empty
 from nstjax.ops.arithmetic import absolute
 from nstjax.ops.moments import covariance_matrix, masked_mean, raw_moments
 from nstjax.ops.samples import as_samples, check_counts, draw
@@ -107,12 +107,11 @@ def mean_std(*, convention: str = "neural_style_mmd", eps: float = 1e-6) -> Loss
         mean = masked_mean(x, where)
         return mean, masked_mean(jnp.square(x - mean[None, None]), where) + jnp.square(mean)
 
-    def score(x, target_moments, *, where=None, key=None):
-        (mean, std), (mean_, std_) = (_mean_std(m, eps) for m in (target(x, where=where), target_moments))
-        value = scale(x.shape[-1]) * jnp.mean(jnp.square(mean - mean_) + jnp.square(std - std_))
-        return zero_if_empty(value, x, where)
+    def distance(ours, theirs):
+        (mean, std), (mean_, std_) = (_mean_std(moments, eps) for moments in (ours, theirs))
+        return scale(len(mean)) * jnp.mean(jnp.square(mean - mean_) + jnp.square(std - std_))
 
-    return Loss(target=target, score=score)
+    return of_averages(target, distance)
 
 
 def moments_l1(*, samples: int | None = 1024) -> Loss:
@@ -171,8 +170,7 @@ def _mean_std(moments, eps):
 def _distance(statistic):
     """The mean squared difference of a statistic [c, c] of raw moments."""
 
-    def score(x, target, *, where=None, key=None):
-        difference = statistic(raw_moments(x, where=where)) - statistic(target)
-        return zero_if_empty(jnp.mean(jnp.square(difference)), x, where)
+    def distance(ours, theirs):
+        return jnp.mean(jnp.square(statistic(ours) - statistic(theirs)))
 
-    return Loss(target=raw_moments, score=score)
+    return of_averages(raw_moments, distance)

@@ -48,6 +48,19 @@ class _Tiled:
     def groups(self, params, taps):
         return groups(params["params"], taps)
 
+    def summed(self, function, params, image, masks):
+        """The sum over windows of a function of their features, whose gradient is made window by window.
+
+        Args:
+          function: of the features {tap: [h, w, c]} of a window and of masks {tap: {key: [h, w]}} that are 0
+            where a position is not the window's own, to a pytree of arrays.
+          params: of the encoder.
+          image: [H, W, 3] sRGB in [0, 1].
+          masks: {tap: {key: [h, w]}} of the picture, at every tap that the function reads; None in the place
+            of a mask of ones. Constants.
+        """
+        return _summed(self.apply, self.tile, function, params, image, masks)
+
 
 class Axis(NamedTuple):
     """Windows along one axis of a picture, all of one length.
@@ -136,18 +149,56 @@ def _backward(apply, tile, taps, residuals, cotangents):
     params, image = residuals
     windows = _Windows(image.shape, taps, tile)
 
-    def add(totals, place):
-        made, back = jax.vjp(
-            lambda params, part: apply(params, part, taps), params, windows.cut(image, place)
-        )
-        own = {tap: windows.own(cotangents[tap], made[tap].shape, place, scale_of(tap)) for tap in taps}
-        of_params, of_part = back(own)
-        return (jax.tree.map(jnp.add, totals[0], of_params), windows.add(totals[1], of_part, place)), None
+    def own(made, place):
+        return {tap: windows.own(cotangents[tap], made[tap].shape, place, scale_of(tap)) for tap in taps}
 
-    return lax.scan(add, jax.tree.map(jnp.zeros_like, (params, image)), windows.places)[0]
+    return windows.gradient(lambda params, part, place: apply(params, part, taps), own, params, image)
 
 
 _features.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _summed(apply, tile, function, params, image, masks):
+    windows = _Windows(image.shape, tuple(masks), tile)
+    of_window = functools.partial(_of_window, apply, function, windows, masks)
+
+    def add(total, place):
+        return jax.tree.map(jnp.add, total, of_window(params, windows.cut(image, place), place)), None
+
+    first = jax.tree.map(lambda each: each[0], windows.places)
+    shapes = jax.eval_shape(of_window, params, windows.cut(image, first), first)
+    return lax.scan(
+        add, jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), shapes), windows.places
+    )[0]
+
+
+def _of_window(apply, function, windows, masks, params, part, place):
+    features, inside = apply(params, part, tuple(masks)), {}
+    for tap, of_tap in masks.items():
+        shape, scale = features[tap].shape[:2], scale_of(tap)
+        ones = _is_own((*shape, 1), place, scale)[..., 0].astype(part.dtype)
+        inside[tap] = {
+            key: ones
+            if mask is None
+            else ones * windows.cut(mask[..., None], place, (*shape, 1), scale)[..., 0]
+            for key, mask in of_tap.items()
+        }
+    return function(features, inside)
+
+
+def _summed_forward(apply, tile, function, params, image, masks):
+    return _summed(apply, tile, function, params, image, masks), (params, image, masks)
+
+
+def _summed_backward(apply, tile, function, residuals, cotangent):
+    params, image, masks = residuals
+    windows = _Windows(image.shape, tuple(masks), tile)
+    of_window = functools.partial(_of_window, apply, function, windows, masks)
+    return *windows.gradient(of_window, lambda made, place: cotangent, params, image), None
+
+
+_summed.defvjp(_summed_forward, _summed_backward)
 
 
 class _Windows:
@@ -166,6 +217,22 @@ class _Windows:
     def cut(self, x, place, shape=None, scale=1):
         """The part of an array of a given scale that is in a window."""
         return lax.dynamic_slice(x, _corner(x, place, scale), shape or self._shape)
+
+    def gradient(self, function, cotangent, params, image):
+        """The gradient of a function of params, a window and its place, added up over the windows.
+
+        Args:
+          function: what is differentiated by its first two arguments.
+          cotangent: of what the function returns, a function of that and of the place.
+          params, image: of the whole.
+        """
+
+        def add(totals, place):
+            made, back = jax.vjp(lambda *both: function(*both, place), params, self.cut(image, place))
+            of_params, of_part = back(cotangent(made, place))
+            return (jax.tree.map(jnp.add, totals[0], of_params), self.add(totals[1], of_part, place)), None
+
+        return lax.scan(add, jax.tree.map(jnp.zeros_like, (params, image)), self.places)[0]
 
     def add(self, x, part, place):
         """An array with a part added in a window."""

@@ -17,18 +17,17 @@ from nstjax.optimize.loop import (
     run_chunk,
 )
 from nstjax.optimize.methods import OPTIMIZERS, SCHEDULES, make_method
-from nstjax.optimize.objective import (
+from nstjax.optimize.objective import Objective, Problem, term_weights
+from nstjax.optimize.targets import (
     REGIONS,
     WHOLE,
-    Objective,
-    Problem,
     Reference,
     Region,
     Term,
+    averaged_taps,
     extract,
     make_targets,
     single_taps,
-    term_weights,
 )
 
 __all__ = [
@@ -48,6 +47,7 @@ __all__ = [
     "Region",
     "State",
     "Term",
+    "averaged_taps",
     "calibrate",
     "diagnose",
     "extract",

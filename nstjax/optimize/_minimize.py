@@ -10,7 +10,8 @@ import numpy as np
 from nstjax.errors import NotFiniteError
 from nstjax.optimize.loop import Plan, diagnose, initial_state, result, run_chunk
 from nstjax.optimize.methods import Method, make_method
-from nstjax.optimize.objective import Objective, Problem, Reference, Term, make_targets, term_weights
+from nstjax.optimize.objective import Objective, Problem, term_weights
+from nstjax.optimize.targets import Reference, Term, make_targets
 
 
 class Minimized(NamedTuple):

@@ -1,4 +1,4 @@
-"""Terms to targets, and the weighted sum of their scores with a flat report."""
+"""The objective: the weighted sum of every term's score, with a flat report."""
 
 import dataclasses
 import functools
@@ -9,73 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nstjax.losses import Loss
-from nstjax.ops.gradients import FREE, Control, controlled
+from nstjax.ops.gradients import controlled
+from nstjax.optimize.averages import averages
 from nstjax.optimize.groups import by_groups
-from nstjax.transforms import Transform
-
-REGIONS = ("equal", "area", "sum")
-WHOLE = ""  # the label of the one region of a term without regions
-
-
-@dataclasses.dataclass(frozen=True)
-class Term:
-    """One loss read at some taps against one reference.
-
-    Attributes:
-      name: of the term in reports, e.g. "style".
-      loss: a `Loss`.
-      taps: names of the encoder's taps, or "image" for the picture itself. "a+b" is the features of a
-        and, resized to them and concatenated, those of b.
-      reference: the reference that the targets come from: "content" or "style".
-      transform: a `Transform` that moves features of the reference towards those of the style before the
-        targets are made of them, or None.
-      control: of the gradient at the features of each tap.
-      regions: "" for the whole picture. Otherwise each labelled region is compared with the reference's
-        region of that label, and the scores are averaged, the regions weighing alike ("equal") or by
-        their share of the picture ("area"), or added up ("sum").
-    """
-
-    name: str
-    loss: Loss
-    taps: tuple[str, ...]
-    reference: str
-    transform: Transform | None = None
-    control: Control = FREE
-    regions: str = ""
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """The references that the targets are made of."""
-        return (self.reference,) if self.transform is None else (self.reference, "style")
-
-
-class Reference(NamedTuple):
-    """A picture that targets are made of.
-
-    Attributes:
-      image: [H, W, 3] sRGB in [0, 1].
-      weight: in the blend of the pictures of one reference; these are normalised to sum to 1.
-      masks: {label: {tap: [h, w] in [0, 1]}}, for terms with regions.
-    """
-
-    image: Any
-    weight: float = 1.0
-    masks: Mapping[str, Mapping[str, Any]] | None = None
-
-
-class Region(NamedTuple):
-    """A region of the picture and what it is compared with.
-
-    Attributes:
-      share: scalar, its weight among the regions of the term; None for the whole picture.
-      where: [h, w] in [0, 1], its mask in the picture; None for the whole picture.
-      target: of the region of the same label in the reference.
-    """
-
-    share: Any
-    where: Any
-    target: Any
+from nstjax.optimize.targets import Term, averaged_taps, extract
 
 
 class Problem(NamedTuple):
@@ -92,123 +29,6 @@ class Problem(NamedTuple):
     targets: Mapping[str, Any]
     weights: Mapping[str, Mapping[str, Any]]
     key: Any
-
-
-def single_taps(taps):
-    """The taps that composite ones such as "relu2_1+image" are made of, each once."""
-    return tuple(dict.fromkeys(part for tap in taps for part in tap.split("+")))
-
-
-def extract(apply, params, image, taps):
-    """Features {tap: [h, w, c]} of an image [H, W, 3], in its dtype; the tap "image" is the image.
-
-    Args:
-      apply: of an `Encoder`.
-      params: of the encoder.
-      image: [H, W, 3] sRGB in [0, 1].
-      taps: names; "a+b" is a and, resized to it and concatenated, b.
-    """
-    network_taps = tuple(tap for tap in single_taps(taps) if tap != "image")
-    features = apply(params, image, network_taps) if network_taps else {}
-    features = {tap: x.astype(image.dtype) for tap, x in features.items()} | {"image": image}
-    return {tap: _concatenated([features[part] for part in tap.split("+")]) for tap in taps}
-
-
-def _concatenated(features):
-    """Maps [h, w, c] side by side, those after the first resized to it bilinearly."""
-    first, *others = features
-    if not others:
-        return first
-    resized = [jax.image.resize(x, (*first.shape[:2], x.shape[-1]), "linear") for x in others]
-    return jnp.concatenate([first, *resized], -1)
-
-
-def make_targets(
-    apply: Callable,
-    params: Any,
-    terms: Sequence[Term],
-    references: Mapping[str, Sequence[Reference]],
-    masks: Mapping[str, Mapping[str, Any]] | None = None,
-):
-    """The targets of every term.
-
-    Args:
-      apply: of an `Encoder`.
-      params: of the encoder.
-      terms: a sequence of `Term`.
-      references: {name: its `Reference`s}; the targets of several pictures are blended.
-      masks: {label: {tap: [h, w]}} of the picture to optimise, for terms with regions.
-
-    Returns:
-      {term: {tap: {label: Region}}}, of the labels that the picture and its references share; of a term
-      without regions one `Region`, the whole picture.
-
-    Raises:
-      ValueError: for a term whose reference, or whose masks, are not given.
-    """
-    features = {}
-    for name in dict.fromkeys(name for term in terms for name in term.references):
-        if name not in references:
-            raise ValueError(f"no picture is given for the reference {name!r}")
-        taps = [tap for term in terms if name in term.references for tap in term.taps]
-        features[name] = [extract(apply, params, reference.image, taps) for reference in references[name]]
-
-    def region(term, tap, label, share, where):
-        views = {name: _views(references[name], features[name], tap, label) for name in term.references}
-        return Region(share, where, _target(term, views))
-
-    return {
-        term.name: {
-            tap: {
-                label: region(term, tap, label, share, where)
-                for label, (share, where) in _shares(term, tap, references, masks).items()
-            }
-            for tap in term.taps
-        }
-        for term in terms
-    }
-
-
-def _shares(term, tap, references, masks):
-    """{label: (share, mask [h, w])} of the regions of the picture at a tap."""
-    if not term.regions:
-        return {WHOLE: (None, None)}
-    given = [[reference.masks for reference in references[name]] for name in term.references]
-    if masks is None or any(each is None for several in given for each in several):
-        raise ValueError(f"term {term.name!r} has regions, and no masks are given")
-    shared = set.intersection(*(set().union(*several) for several in given))
-    here = {label: masks[label][tap] for label in masks if label in shared}
-    areas = {label: jnp.mean(where) if term.regions == "area" else 1.0 for label, where in here.items()}
-    total = 1.0 if term.regions == "sum" else sum(areas.values())
-    return {label: (areas[label] / total, where) for label, where in here.items()}
-
-
-def _views(references, features, tap, label):
-    """[(features [h, w, c], mask [h, w] or None, blend weight)] of the pictures that have a region."""
-    return [
-        (x[tap], None if label == WHOLE else reference.masks[label][tap], reference.weight)
-        for reference, x in zip(references, features, strict=True)
-        if label == WHOLE or label in reference.masks
-    ]
-
-
-def _target(term, views):
-    """The target of one region at one tap, from the views {reference: ...} of it."""
-    make, transform = term.loss.target, term.transform
-    if transform is not None:
-        style = _blended(transform.style, transform.blend, views["style"])
-
-        def make(x, *, where):
-            return term.loss.target(transform.apply(x, style, where=where), where=where)
-
-    return _blended(make, term.loss.blend, views[term.reference])
-
-
-def _blended(function, blend, views):
-    """A function of features and mask, of several views blended into one."""
-    several, weights = [function(x, where=where) for x, where, _ in views], [w for *_, w in views]
-    total = sum(weights)
-    return several[0] if len(several) == 1 else blend(several, [w / total for w in weights])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,29 +61,68 @@ class Objective:
         Returns:
           `(total, report)`: the weighted sum, and {"term/tap": scalar}, raw and unweighted.
         """
+        groups = self._groups(problem.params)
+        return by_groups(self, groups, image, problem) if groups[1:] else self.at(groups[0], image, problem)
+
+    def _groups(self, params):
+        """The taps in groups whose features, or averages, are made at one time."""
         taps = tuple(dict.fromkeys(tap for term in self.terms for tap in term.taps))
-        groups = self.apply.groups(problem.params, taps) if hasattr(self.apply, "groups") else (taps,)
-        return by_groups(self, groups, image, problem) if len(groups) > 1 else self.at(taps, image, problem)
+        if not hasattr(self.apply, "groups"):
+            return (taps,)
+        averaged = averaged_taps(self.terms)
+        others = self.apply.groups(params, [tap for tap in taps if tap not in averaged])
+        return (averaged, *others) if averaged else others
 
     def at(self, taps, image, problem):
         """The part of the objective, and of its report, that is at some taps."""
-        features = extract(self.apply, problem.params, image, taps)
+        if hasattr(self.apply, "summed") and set(taps) <= set(averaged_taps(self.terms)):
+            score = self._score_of_averages(taps, image, problem)
+        else:
+            score = self._score_of_features(taps, image, problem)
         total, report = jnp.zeros((), image.dtype), {}
-        for i, term in enumerate(self.terms):
-            key = jax.random.fold_in(problem.key, i)
-            for tap in (tap for tap in term.taps if tap in features):
-                weight = problem.weights[term.name][tap]
-                x = controlled(features[tap], term.control, weight)
-                regions = problem.targets[term.name][tap].values()
-                value = functools.reduce(operator.add, [_score(term, x, region, key) for region in regions])
-                report[f"{term.name}/{tap}"] = value
-                total += weight * value
+        for term in self.terms:
+            for tap in (tap for tap in term.taps if tap in taps):
+                regions = problem.targets[term.name][tap]
+                shares = [region.share for region in regions.values()]
+                values = [score(term, tap, label, region) for label, region in regions.items()]
+                shared = (v if share is None else share * v for share, v in zip(shares, values, strict=True))
+                report[f"{term.name}/{tap}"] = value = functools.reduce(operator.add, shared)
+                total += problem.weights[term.name][tap] * value
         return total, report
 
+    def _score_of_features(self, taps, image, problem):
+        """The function (term, tap, label, region) -> score that reads the features of some taps."""
+        features, read = extract(self.apply, problem.params, image, taps), {}
+        for i, term in enumerate(self.terms):
+            key = jax.random.fold_in(problem.key, i)
+            for tap in (tap for tap in term.taps if tap in taps):
+                x = controlled(features[tap], term.control, problem.weights[term.name][tap])
+                read[term.name, tap] = x, key
 
-def _score(term, x, region, key):
-    value = term.loss.score(x, region.target, where=region.where, key=key)
-    return value if region.share is None else region.share * value
+        def score(term, tap, label, region):
+            x, key = read[term.name, tap]
+            return term.loss.score(x, region.target, where=region.where, key=key)
+
+        return score
+
+    def _score_of_averages(self, taps, image, problem):
+        """The same, of averages over windows."""
+        asked = {
+            tap: {
+                (term.name, label): (term.loss.target, region.where)
+                for term in self.terms
+                if tap in term.taps
+                for label, region in problem.targets[term.name][tap].items()
+            }
+            for tap in taps
+        }
+        made = averages(self.apply, problem.params, image, asked)
+
+        def score(term, tap, label, region):
+            statistics, area = made[tap][term.name, label]
+            return jnp.where(area > 0, term.loss.distance(statistics, region.target), 0)
+
+        return score
 
 
 def term_weights(terms: Sequence[Term], weights: Mapping[str, float | Sequence[float]]):

@@ -74,7 +74,7 @@ class ImageRun(Run):
     def room(self):
         def needed(spec):
             shape = self.canvas(spec.config.size)
-            how = {"backward": True, "tile": stage.tile(self, spec)}
+            how = {"backward": True, "tile": stage.tile(self, spec), "kept": spec.kept}
             features = memory.needed(shape, self.network.params, spec.taps, **how)
             return features + abstract.state_bytes(spec.plan.method, shape)
 
@@ -211,11 +211,12 @@ def _check_memory(run, spec):
     """Raises UserError where a canvas or a style cannot fit into memory, or copies meet regions."""
     params, config = run.network.params, spec.config
     tile = stage.tile(run, spec)
-    of_canvas = {"backward": True, "tile": tile, "devices": spec.plan.row_devices}
+    how = {"tile": tile, "kept": spec.kept}
+    of_canvas = {"backward": True, "devices": spec.plan.row_devices, **how}
     memory.check("size", run.canvas(config.size), params, spec.taps, **of_canvas)
     for picture in run.styles:
         for shape, _ in stage.style_copies(picture, config):
-            memory.check("style_size", shape, params, spec.taps, backward=False, tile=tile)
+            memory.check("style_size", shape, params, spec.taps, backward=False, **how)
     if run.labels and (config.style_angles or config.style_scales):
         raise UserError("style_angles and style_scales have no meaning for terms with regions")
 

@@ -12,7 +12,7 @@ from nstjax.networks import windows
 from nstjax.networks.vgg import TAPS
 
 
-def check(key, shape, params, taps, *, backward, tile=0, devices=1):
+def check(key, shape, params, taps, *, devices=1, **how):
     """Raises UserError where features of an image [H, W, 3] need more memory than there is.
 
     Args:
@@ -20,11 +20,10 @@ def check(key, shape, params, taps, *, backward, tile=0, devices=1):
       shape: (H, W).
       params: {conv name: {"bias": [o], ...}}.
       taps: what is deeper than all of them is not computed.
-      backward: whether a gradient is wanted.
-      tile: of the encoder, 0 for none.
       devices: that divide the image among them.
+      how: as of `needed`.
     """
-    bytes_needed, there = needed(shape, params, taps, backward=backward, tile=tile), available(devices)
+    bytes_needed, there = needed(shape, params, taps, **how), available(devices)
     if bytes_needed > there:
         raise UserError(
             f"{key}: {shape[1]} x {shape[0]} pixels need over {bytes_needed / 1e9:.0f} GB of memory "
@@ -32,19 +31,26 @@ def check(key, shape, params, taps, *, backward, tile=0, devices=1):
         )
 
 
-def needed(shape, params, taps, *, backward, tile=0):
-    """Bytes that float32 features take at the least.
+def needed(shape, params, taps, *, backward, tile=0, kept=()):
+    """Bytes that float32 features of an image [H, W, 3] take at the least.
 
     For a gradient the output of every convolution is kept: compiled programs take 2.4 to 6.5 times
     that, of which 2 are counted. Without a gradient two outputs at a time are enough. With a tile, a group of
-    taps of the whole picture is kept beside the outputs in one window.
+    the kept taps of the whole picture is beside the outputs in one window.
+
+    Args:
+      shape: (H, W).
+      params: {conv name: {"bias": [o], ...}}.
+      taps: what is deeper than all of them is not computed.
+      backward: whether a gradient is wanted.
+      tile: of the encoder, 0 for none.
+      kept: those of the taps whose features are kept with a tile; of the others averages are.
     """
     if tile:
         window = [windows.along(size, tile, windows.reach(taps)).length for size in shape]
-        kept = [
-            sum(windows.numbers_of(params, tap) for tap in group) for group in windows.groups(params, taps)
-        ]
-        of_taps = 4 * (1 + backward) * shape[0] * shape[1] * max(kept, default=0)
+        groups = windows.groups(params, kept)
+        numbers = (sum(windows.numbers_of(params, tap) for tap in group) for group in groups)
+        of_taps = 4 * (1 + backward) * shape[0] * shape[1] * max(numbers, default=0)
         return of_taps + needed(window, params, taps, backward=backward)
     deepest = max((TAPS.index(tap) for tap in taps if tap in TAPS), default=-1)
     convs = [tap for tap in TAPS[: deepest + 1] if tap.startswith("conv")]

@@ -15,6 +15,7 @@ from nstjax.optimize import (
     Problem,
     Reference,
     Term,
+    averaged_taps,
     calibrate,
     make_method,
     make_targets,
@@ -58,6 +59,12 @@ class StageSpec:
     def taps(self) -> tuple[str, ...]:
         """The taps that the terms read, each once."""
         return single_taps(tap for term in self.terms for tap in term.taps)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Those of which more than averages over windows is read."""
+        taps = [tap for term in self.terms for tap in term.taps]
+        return single_taps(tap for tap in taps if tap not in averaged_taps(self.terms))
 
     @property
     def learning_rate(self) -> float:

@@ -9,7 +9,7 @@ from nstjax import config, losses, networks, transforms, validate
 from nstjax.errors import UserError, check_choice, nearest
 from nstjax.networks.vgg import TAPS
 from nstjax.ops.gradients import FREE, NORMS, Control
-from nstjax.optimize.objective import REGIONS, Term
+from nstjax.optimize.targets import REGIONS, Term
 
 KEYS = (
     *("loss", "taps", "reference", "weight", "tap_weights", "transform", "transform_args"),
