@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ class _Tiled:
     tile: int
 
     def __call__(self, params, image, taps):
-        return _features(self.apply, self.tile, tuple(taps), params, image)
+        return self.read(params, image, taps)[0]
 
     def prepare(self, params):
         return self.apply.prepare(params)
@@ -48,18 +49,23 @@ class _Tiled:
     def groups(self, params, taps):
         return groups(params["params"], taps)
 
-    def summed(self, function, params, image, masks):
-        """The sum over windows of a function of their features, whose gradient is made window by window.
+    def read(self, params, image, taps, masks=types.MappingProxyType({}), statistics=lambda *_: ()):
+        """The features of some taps, and sums over windows of statistics of those of others.
 
         Args:
-          function: of the features {tap: [h, w, c]} of a window and of masks {tap: {key: [h, w]}} that are 0
-            where a position is not the window's own, to a pytree of arrays.
           params: of the encoder.
-          image: [H, W, 3] sRGB in [0, 1].
-          masks: {tap: {key: [h, w]}} of the picture, at every tap that the function reads; None in the place
-            of a mask of ones. Constants.
+          image: [..., H, W, 3] sRGB in [0, 1].
+          taps: names; their features are of the whole picture.
+          masks: {tap: {key: [h, w]}} at every tap that the statistics are of, which has no leading axes then;
+            None in the place of a mask of ones. They are taken as constants.
+          statistics: a function of the features {tap: [h, w, c]} of a window and of these masks there, which
+            are 0 where a position is not the window's own, to a pytree of arrays.
+
+        Returns:
+          `({tap: [..., h, w, c]}, statistics)`, in the memory of the first and of one window, forwards and
+          backwards.
         """
-        return _summed(self.apply, self.tile, function, params, image, masks)
+        return _read(self.apply, self.tile, statistics, tuple(taps), params, image, dict(masks))
 
 
 class Axis(NamedTuple):
@@ -126,79 +132,66 @@ def groups(params: Mapping, taps: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(made)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _features(apply, tile, taps, params, image):
-    whole = jax.eval_shape(lambda params, image: apply(params, image, taps), params, image)
-    windows = _Windows(image.shape, taps, tile)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
+def _read(apply, tile, statistics, taps, params, image, masks):
+    windows, read = _reader(apply, tile, statistics, taps, image, masks)
+    first = jax.tree.map(lambda each: each[0], windows.places)
+    sums = jax.eval_shape(read, params, windows.cut(image, first), first)[1]
+    whole = jax.eval_shape(lambda params, image: apply(params, image, taps), params, image) if taps else {}
 
-    def put(maps, place):
-        made = apply(params, windows.cut(image, place), taps)
-        return {tap: windows.put(maps[tap], made[tap], place, scale_of(tap)) for tap in taps}, None
+    def put(carry, place):
+        features, added = read(params, windows.cut(image, place), place)
+        maps = {tap: windows.put(carry[0][tap], features[tap], place, scale_of(tap)) for tap in taps}
+        return (maps, jax.tree.map(jnp.add, carry[1], added)), None
 
     # Every position is replaced. What depends on nothing would be made, and kept, before it is needed.
     some = image.ravel()[0]
     maps = {tap: jnp.broadcast_to(some, each.shape).astype(each.dtype) for tap, each in whole.items()}
-    return lax.scan(put, maps, windows.places)[0]
+    nothing = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), sums)
+    return lax.scan(put, (maps, nothing), windows.places)[0]
 
 
-def _forward(apply, tile, taps, params, image):
-    return _features(apply, tile, taps, params, image), (params, image)
+def _reader(apply, tile, statistics, taps, image, masks):
+    """(the windows, a function of params, a window and its place: (features, statistics))."""
+    encoded = tuple(dict.fromkeys((*taps, *masks)))
+    windows = _Windows(image.shape, encoded, tile)
+
+    def mask_of(mask, own, place, scale):
+        if mask is None:
+            return own
+        return own * windows.cut(mask[..., None], place, (*own.shape, 1), scale)[..., 0]
+
+    def read(params, part, place):
+        features, inside = apply(params, part, encoded), {}
+        for tap, each in masks.items():
+            scale = scale_of(tap)
+            own = _is_own((*features[tap].shape[:2], 1), place, scale)[..., 0].astype(part.dtype)
+            inside[tap] = {key: mask_of(mask, own, place, scale) for key, mask in each.items()}
+        return {tap: features[tap] for tap in taps}, statistics(features, inside)
+
+    return windows, read
 
 
-def _backward(apply, tile, taps, residuals, cotangents):
-    params, image = residuals
-    windows = _Windows(image.shape, taps, tile)
-
-    def own(made, place):
-        return {tap: windows.own(cotangents[tap], made[tap].shape, place, scale_of(tap)) for tap in taps}
-
-    return windows.gradient(lambda params, part, place: apply(params, part, taps), own, params, image)
+def _read_forward(apply, tile, statistics, taps, params, image, masks):
+    return _read(apply, tile, statistics, taps, params, image, masks), (params, image, masks)
 
 
-_features.defvjp(_forward, _backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _summed(apply, tile, function, params, image, masks):
-    windows = _Windows(image.shape, tuple(masks), tile)
-    of_window = functools.partial(_of_window, apply, function, windows, masks)
-
-    def add(total, place):
-        return jax.tree.map(jnp.add, total, of_window(params, windows.cut(image, place), place)), None
-
-    first = jax.tree.map(lambda each: each[0], windows.places)
-    shapes = jax.eval_shape(of_window, params, windows.cut(image, first), first)
-    return lax.scan(
-        add, jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), shapes), windows.places
-    )[0]
-
-
-def _of_window(apply, function, windows, masks, params, part, place):
-    features, inside = apply(params, part, tuple(masks)), {}
-    for tap, of_tap in masks.items():
-        shape, scale = features[tap].shape[:2], scale_of(tap)
-        ones = _is_own((*shape, 1), place, scale)[..., 0].astype(part.dtype)
-        inside[tap] = {
-            key: ones
-            if mask is None
-            else ones * windows.cut(mask[..., None], place, (*shape, 1), scale)[..., 0]
-            for key, mask in of_tap.items()
-        }
-    return function(features, inside)
-
-
-def _summed_forward(apply, tile, function, params, image, masks):
-    return _summed(apply, tile, function, params, image, masks), (params, image, masks)
-
-
-def _summed_backward(apply, tile, function, residuals, cotangent):
+def _read_backward(apply, tile, statistics, taps, residuals, cotangents):
     params, image, masks = residuals
-    windows = _Windows(image.shape, tuple(masks), tile)
-    of_window = functools.partial(_of_window, apply, function, windows, masks)
-    return *windows.gradient(of_window, lambda made, place: cotangent, params, image), None
+    windows, read = _reader(apply, tile, statistics, taps, image, masks)
+
+    def add(totals, place):
+        made, back = jax.vjp(lambda *both: read(*both, place), params, windows.cut(image, place))
+        given = {
+            tap: windows.own(cotangents[0][tap], made[0][tap].shape, place, scale_of(tap)) for tap in taps
+        }
+        of_params, of_part = back((given, cotangents[1]))
+        return (jax.tree.map(jnp.add, totals[0], of_params), windows.add(totals[1], of_part, place)), None
+
+    return *lax.scan(add, jax.tree.map(jnp.zeros_like, (params, image)), windows.places)[0], None
 
 
-_summed.defvjp(_summed_forward, _summed_backward)
+_read.defvjp(_read_forward, _read_backward)
 
 
 class _Windows:
@@ -217,22 +210,6 @@ class _Windows:
     def cut(self, x, place, shape=None, scale=1):
         """The part of an array of a given scale that is in a window."""
         return lax.dynamic_slice(x, _corner(x, place, scale), shape or self._shape)
-
-    def gradient(self, function, cotangent, params, image):
-        """The gradient of a function of params, a window and its place, added up over the windows.
-
-        Args:
-          function: what is differentiated by its first two arguments.
-          cotangent: of what the function returns, a function of that and of the place.
-          params, image: of the whole.
-        """
-
-        def add(totals, place):
-            made, back = jax.vjp(lambda *both: function(*both, place), params, self.cut(image, place))
-            of_params, of_part = back(cotangent(made, place))
-            return (jax.tree.map(jnp.add, totals[0], of_params), self.add(totals[1], of_part, place)), None
-
-        return lax.scan(add, jax.tree.map(jnp.zeros_like, (params, image)), self.places)[0]
 
     def add(self, x, part, place):
         """An array with a part added in a window."""

@@ -10,9 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.ops.gradients import controlled
-from nstjax.optimize.averages import averages
 from nstjax.optimize.groups import by_groups
-from nstjax.optimize.targets import Term, averaged_taps, extract
+from nstjax.optimize.targets import Term, averaged_taps, read
 
 
 class Problem(NamedTuple):
@@ -65,64 +64,60 @@ class Objective:
         return by_groups(self, groups, image, problem) if groups[1:] else self.at(groups[0], image, problem)
 
     def _groups(self, params):
-        """The taps in groups whose features, or averages, are made at one time."""
-        taps = tuple(dict.fromkeys(tap for term in self.terms for tap in term.taps))
+        """The taps in groups that are read at one time, averages beside the features of the last."""
+        taps, averaged = tuple(dict.fromkeys(tap for term in self.terms for tap in term.taps)), self._averaged
         if not hasattr(self.apply, "groups"):
             return (taps,)
-        averaged = averaged_taps(self.terms)
-        others = self.apply.groups(params, [tap for tap in taps if tap not in averaged])
-        return (averaged, *others) if averaged else others
+        *groups, last = self.apply.groups(params, [tap for tap in taps if tap not in averaged]) or ((),)
+        return (*groups, (*last, *averaged))
+
+    @property
+    def _averaged(self):
+        """The taps of which averages over windows are read."""
+        return averaged_taps(self.terms) if hasattr(self.apply, "read") else ()
 
     def at(self, taps, image, problem):
         """The part of the objective, and of its report, that is at some taps."""
-        if hasattr(self.apply, "summed") and set(taps) <= set(averaged_taps(self.terms)):
-            score = self._score_of_averages(taps, image, problem)
-        else:
-            score = self._score_of_features(taps, image, problem)
+        averaged = [tap for tap in self._averaged if tap in taps]
+        asked = {tap: self._asked(tap, problem.targets) for tap in averaged}
+        kept = [tap for tap in taps if tap not in averaged]
+        features, averages = read(self.apply, problem.params, image, kept, asked)
         total, report = jnp.zeros((), image.dtype), {}
-        for term in self.terms:
-            for tap in (tap for tap in term.taps if tap in taps):
-                regions = problem.targets[term.name][tap]
-                shares = [region.share for region in regions.values()]
-                values = [score(term, tap, label, region) for label, region in regions.items()]
-                shared = (v if share is None else share * v for share, v in zip(shares, values, strict=True))
-                report[f"{term.name}/{tap}"] = value = functools.reduce(operator.add, shared)
-                total += problem.weights[term.name][tap] * value
-        return total, report
-
-    def _score_of_features(self, taps, image, problem):
-        """The function (term, tap, label, region) -> score that reads the features of some taps."""
-        features, read = extract(self.apply, problem.params, image, taps), {}
         for i, term in enumerate(self.terms):
             key = jax.random.fold_in(problem.key, i)
             for tap in (tap for tap in term.taps if tap in taps):
-                x = controlled(features[tap], term.control, problem.weights[term.name][tap])
-                read[term.name, tap] = x, key
+                weight, regions = problem.weights[term.name][tap], problem.targets[term.name][tap]
+                if tap in averaged:
+                    found = [averages[tap][term.name, label] for label in regions]
+                    values = [_of_averages(term, *each) for each in zip(found, regions.values(), strict=True)]
+                else:
+                    x = controlled(features[tap], term.control, weight)
+                    values = [_of_features(term, x, region, key) for region in regions.values()]
+                report[f"{term.name}/{tap}"] = value = functools.reduce(operator.add, values)
+                total += weight * value
+        return total, report
 
-        def score(term, tap, label, region):
-            x, key = read[term.name, tap]
-            return term.loss.score(x, region.target, where=region.where, key=key)
-
-        return score
-
-    def _score_of_averages(self, taps, image, problem):
-        """The same, of averages over windows."""
-        asked = {
-            tap: {
-                (term.name, label): (term.loss.target, region.where)
-                for term in self.terms
-                if tap in term.taps
-                for label, region in problem.targets[term.name][tap].items()
-            }
-            for tap in taps
+    def _asked(self, tap, targets):
+        """What is averaged at a tap: {(term, label): (statistics, mask)}."""
+        return {
+            (term.name, label): (term.loss.target, region.where)
+            for term in self.terms
+            if tap in term.taps
+            for label, region in targets[term.name][tap].items()
         }
-        made = averages(self.apply, problem.params, image, asked)
 
-        def score(term, tap, label, region):
-            statistics, area = made[tap][term.name, label]
-            return jnp.where(area > 0, term.loss.distance(statistics, region.target), 0)
 
-        return score
+def _of_features(term, x, region, key):
+    return _shared(term.loss.score(x, region.target, where=region.where, key=key), region)
+
+
+def _of_averages(term, found, region):
+    averages, area = found
+    return _shared(jnp.where(area > 0, term.loss.distance(averages, region.target), 0), region)
+
+
+def _shared(value, region):
+    return value if region.share is None else region.share * value
 
 
 def term_weights(terms: Sequence[Term], weights: Mapping[str, float | Sequence[float]]):

@@ -90,10 +90,18 @@ def extract(apply, params, image, taps):
       image: [H, W, 3] sRGB in [0, 1].
       taps: names; "a+b" is a and, resized to it and concatenated, b.
     """
+    return read(apply, params, image, taps, {})[0]
+
+
+def read(apply, params, image, taps, asked):
+    """The features that `extract` returns, and the averages of other taps that `averages` does."""
     network_taps = tuple(tap for tap in single_taps(taps) if tap != "image")
-    features = apply(params, image, network_taps) if network_taps else {}
+    if asked:
+        features, averaged = averages(apply, params, image, network_taps, asked)
+    else:
+        features, averaged = apply(params, image, network_taps) if network_taps else {}, {}
     features = {tap: x.astype(image.dtype) for tap, x in features.items()} | {"image": image}
-    return {tap: _concatenated([features[part] for part in tap.split("+")]) for tap in taps}
+    return {tap: _concatenated([features[part] for part in tap.split("+")]) for tap in taps}, averaged
 
 
 def _concatenated(features):
@@ -128,19 +136,19 @@ def make_targets(
     Raises:
       ValueError: for a term whose reference, or whose masks, are not given.
     """
-    features, statistics = {}, {}
+    features, averaged = {}, {}
     for name in dict.fromkeys(name for term in terms for name in term.references):
         if name not in references:
             raise ValueError(f"no picture is given for the reference {name!r}")
-        read = [(term, tap) for term in terms if name in term.references for tap in term.taps]
-        averaged = [each for each in read if _has_averages(apply, *each)]
-        taps = [tap for term, tap in read if (term, tap) not in averaged]
-        features[name] = [extract(apply, params, reference.image, taps) for reference in references[name]]
-        statistics[name] = [_statistics(apply, params, averaged, each) for each in references[name]]
+        read_here = [(term, tap) for term in terms if name in term.references for tap in term.taps]
+        kept = [tap for term, tap in read_here if not _has_averages(apply, term, tap)]
+        others = [each for each in read_here if _has_averages(apply, *each)]
+        found = [read(apply, params, each.image, kept, _asked(others, each)) for each in references[name]]
+        features[name], averaged[name] = zip(*found, strict=True)
 
     def region(term, tap, label, share, where):
         if _has_averages(apply, term, tap):
-            pairs = zip(references[term.reference], statistics[term.reference], strict=True)
+            pairs = zip(references[term.reference], averaged[term.reference], strict=True)
             found = [(of[tap][term.name, label][0], ref.weight) for ref, of in pairs if _has(ref, label)]
             return Region(share, where, _mixed(term.loss.blend, *zip(*found, strict=True)))
         views = {name: _views(references[name], features[name], tap, label) for name in term.references}
@@ -160,17 +168,17 @@ def make_targets(
 
 def _has_averages(apply, term, tap):
     """Whether a target is made of averages over windows."""
-    return hasattr(apply, "summed") and term.transform is None and _reads_averages(term, tap)
+    return hasattr(apply, "read") and term.transform is None and _reads_averages(term, tap)
 
 
-def _statistics(apply, params, averaged, reference):
-    """{tap: {(term, label): (statistics, area)}} of a reference, for terms and their taps."""
+def _asked(averaged, reference):
+    """What is averaged in a reference, of [(term, tap)]: {tap: {(term, label): (statistics, mask)}}."""
     asked: dict[str, dict] = {}
     for term, tap in averaged:
         for label in (reference.masks or ()) if term.regions else (WHOLE,):
             mask = reference.masks[label][tap] if term.regions else None
             asked.setdefault(tap, {})[term.name, label] = term.loss.target, mask
-    return averages(apply, params, reference.image, asked) if asked else {}
+    return asked
 
 
 def _has(reference, label):
