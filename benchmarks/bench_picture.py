@@ -17,12 +17,13 @@ _AT_MOST = 900  # steps of the last stage
 _LENGTH = 10  # steps of a compiled call
 
 
-# {name: (further arguments of configs/gatys2016.py, (share of the size, steps) of each stage)}
+# {name: (optimizer of configs/gatys2016.py, its arguments, (share of the size, steps) of each stage)}
 WAYS = {
-    "lbfgs": ("", ()),
-    "adam": (",optimizer=adam", ()),
-    "two sizes": ("", ((2, 200), (1, _AT_MOST))),
-    "three sizes": ("", ((4, 200), (2, 100), (1, _AT_MOST))),
+    "lbfgs": ("lbfgs", {}, ()),
+    "falloff": ("lbfgs", {"falloff": 1.5}, ()),
+    "adam": ("adam", {}, ()),
+    "two sizes": ("lbfgs", {}, ((2, 200), (1, _AT_MOST))),
+    "three sizes": ("lbfgs", {}, ((4, 200), (2, 100), (1, _AT_MOST))),
 }
 
 
@@ -79,9 +80,11 @@ def _of_pair(size, pair, programs):
 
 def _load(size, pair, program):
     """The run of a way, with steps enough."""
-    argument, stages = WAYS[program]
-    config = gatys2016.get_config(f"variant=code{argument}")
+    optimizer, arguments, stages = WAYS[program]
+    config = gatys2016.get_config(f"variant=code,optimizer={optimizer}")
     config.content, config.style = pair
+    with config.unlocked():
+        config.optimizer_args.update(arguments)
     config.size, config.steps = size, _AT_MOST
     config.stages = tuple({"size": size // share, "steps": steps} for share, steps in stages)
     return runs.load(config)

@@ -265,20 +265,28 @@ def _to_unit_norm(gradient):
     return jnp.where((norm > 0) & jnp.isfinite(norm), factor, 1).astype(gradient.dtype)
 
 
-def _lbfgs(learning_rate, project, *, memory_size=None, max_linesearch_steps=20):
+_STEEPEST = 4  # factors from 1 to 1e10 at 512 pixels
+
+
+def _lbfgs(learning_rate, project, *, memory_size=None, max_linesearch_steps=20, falloff=0.0):
     """L-BFGS with optax's zoom line search, kept inside the box where the iterates are projected.
 
     Steps out of the box are taken out of the direction, and the objective that the line search sees
     projects its argument, so that it accepts what the projection leaves. The memory is of as many pairs as
-    512 MiB hold, from 10 to 100, where it is not given.
+    512 MiB hold, from 10 to 100, where it is not given. `falloff` is that of `lbfgs.scale_by_lbfgs`.
     """
     sizes = {"max_linesearch_steps": max_linesearch_steps}
     sizes |= {} if memory_size is None else {"memory_size": memory_size}
     for name, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1; got {value!r}")
+    if not 0 <= falloff <= _STEEPEST:
+        raise ValueError(f"falloff must be from 0 to {_STEEPEST}; got {falloff!r}")
     search = optax.scale_by_zoom_linesearch(max_linesearch_steps, initial_guess_strategy="one")
-    base = (lbfgs.scale_by_lbfgs(memory_size, boxed=project), optax.scale_by_learning_rate(learning_rate))
+    base = (
+        lbfgs.scale_by_lbfgs(memory_size, boxed=project, falloff=falloff),
+        optax.scale_by_learning_rate(learning_rate),
+    )
     return optax.chain(*base, _keep_inside(), search) if project else optax.chain(*base, search)
 
 

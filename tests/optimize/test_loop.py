@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from problems import PICTURE_TERMS, evaluate, evaluate_gradient, picture_problem
+from problems import PICTURE_TERMS, evaluate, evaluate_gradient, picture, picture_problem
 
 from nstjax import losses, optimize
 from nstjax.optimize import Plan, Term, make_method
@@ -101,6 +101,41 @@ def test_the_direction_of_lbfgs_is_that_of_optax():
         )
         np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-5)
         x = x - 0.5 * here
+
+
+def bowl(curvature, goal):
+    """(objective, problem) of half the square of a difference from a goal, its spectrum times curvatures."""
+
+    def energy(x, goal, **_):
+        return 0.5 * jnp.vdot(
+            x - goal, jnp.fft.ifft2(curvature * jnp.fft.fft2(x - goal, axes=(0, 1)), axes=(0, 1)).real
+        )
+
+    loss = losses.Loss(lambda x, *, where=None: goal, energy)
+    terms = (Term("bowl", loss, ("image",), "content"),)
+    objective, _, problem = picture_problem(terms=terms, weights={"bowl": 1.0}, shape=goal.shape[:2])
+    return objective, problem
+
+
+@pytest.mark.parametrize("project", [True, False])
+def test_lbfgs_with_a_falloff_needs_fewer_steps_where_high_frequencies_curve_more(project):
+    shape = (24, 31)
+    frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"))[..., None]
+    objective, problem = bowl(np.maximum(frequency, 1 / 31) ** 2, picture(0, shape))
+    left = {}
+    for falloff in (0.0, 2.0):
+        plan = Plan(make_method("lbfgs", optimizer_args=(("falloff", falloff),), project=project))
+        state = optimize.initial_state(plan, picture(1, shape))
+        state, rows = optimize.run_chunk(objective, plan, state, problem, 1.0, stop=6, length=6)
+        left[falloff] = rows["total"][-1] / rows["total"][0]
+    assert left[2.0] < 1e-4 < 1e-3 < left[0.0]
+
+
+def test_a_falloff_that_cannot_be_is_refused():
+    for given in (-1.0, 5.0, float("nan")):
+        method = make_method("lbfgs", optimizer_args=(("falloff", given),))
+        with pytest.raises(ValueError, match="falloff must be from 0 to 4; got"):
+            method.init(jnp.zeros((2, 2, 3)))
 
 
 def test_lbfgs_keeps_no_pair_without_curvature():
