@@ -35,9 +35,8 @@ def measure(folder, content, style, rounds):
     down = [loaded[level] for level in ORDER]
 
     def ours():
-        known = universal.statistics(down, transform, style)
         return np.asarray(
-            universal.stylize(down, transform, content, [universal.StyleRegion(known)], alpha=ALPHA)
+            universal.stylize(down, transform, content, [universal.StyleRegion(style)], alpha=ALPHA)
         )
 
     chains = {

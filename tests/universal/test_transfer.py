@@ -304,6 +304,12 @@ def test_styles_are_interpolated(tiny, name):
     assert np.abs(first - second).max() > 1e-2
 
 
+def test_a_style_is_given_as_a_picture_too(tiny):
+    order, content, style = [tiny[2], tiny[1]], picture(20, 28), picture(24, 30, 1)
+    given = universal.stylize(order, WCT, content, [universal.StyleRegion(style)])
+    np.testing.assert_allclose(given, apply(order, content, style), atol=1e-5)
+
+
 @chained
 def test_a_size_is_compiled_once_for_any_style_and_alpha(tiny, compilations, transform):
     order = [tiny[2], tiny[1]]
