@@ -1,10 +1,13 @@
 """Decoders: features of VGG-19 back to pictures."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from nstjax.networks.vgg import CONVS, WIDTHS, Conv3x3
+from nstjax.ops.convolution import pad
+from nstjax.ops.upsampling import doubled
 
 LEVELS = (1, 2, 3, 4, 5)
 
@@ -33,20 +36,26 @@ class Decoder(nn.Module):
 
         H is h * 2^(level - 1), and so for W.
         """
-        x = features
+        x, block = features, self.level
         for conv in reversed(CONVS[: CONVS.index(f"conv{self.level}_1") + 1]):
-            block, first = int(conv[4]), conv.endswith("_1")
-            inner = (3, *self.widths)
-            channels, last = inner[block - 1] if first else inner[block], conv == "conv1_1"
+            larger, block = int(conv[4]) < block, int(conv[4])
+            first, last, inner = conv.endswith("_1"), conv == "conv1_1", (3, *self.widths)
+            channels = inner[block - 1] if first else inner[block]
             start = nn.initializers.zeros if last else nn.initializers.he_normal()
-            x = Conv3x3(channels, "reflect", start, name=conv)(x)
+            mode = {} if larger else {"pad_mode": "reflect"}
+            x = (_Doubled if larger else Conv3x3)(channels, initializer=start, name=conv, **mode)(x)
             x = x if last else nn.relu(x)
-            x = upsample(x) if first and block > 1 else x
         return x
 
 
-def upsample(x: jax.Array) -> jax.Array:
-    """Repeats every position of [..., h, w, c] in both directions: [..., 2 h, 2 w, c]."""
-    *batch, h, w, c = x.shape
-    x = jnp.broadcast_to(x[..., :, None, :, None, :], (*batch, h, 2, w, 2, c))
-    return x.reshape(*batch, 2 * h, 2 * w, c)
+class _Doubled(nn.Module):
+    """Nearest-neighbour up-sampling by 2, then a `Conv3x3`: [..., h, w, c] -> [..., 2 h, 2 w, features]."""
+
+    features: int
+    initializer: Callable
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", self.initializer, (3, 3, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        return doubled(pad(x, "edge"), kernel) + bias

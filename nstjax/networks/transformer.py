@@ -12,6 +12,7 @@ from jax import lax
 
 from nstjax.networks.vgg import CAFFE, Preprocessing
 from nstjax.ops.convolution import convolve, pad
+from nstjax.ops.upsampling import MEETINGS, doubled, spread
 
 BATCH_AXIS = "batch"  # of the devices that share one
 NORMS = ("instance", "batch")
@@ -29,14 +30,7 @@ NORMS_BEFORE = {
 }
 _HIDDEN = 64
 _FEW = 16  # channels of an output for which `_in_squares` is faster
-# Rows of the kernel of each up-sampling that meet, in a result's even rows, the rows before and at the same
-# place, and in its odd rows those at the same place and after.
-_MEETINGS = {
-    "transposed3": (((), (1,)), ((2,), (0,))),
-    "transposed4": (((3,), (1,)), ((2,), (0,))),
-    "nearest": (((0,), (1, 2)), ((0, 1), (2,))),
-}
-UPSAMPLINGS = (*_MEETINGS, "bilinear", "subpixel")
+UPSAMPLINGS = (*MEETINGS, "bilinear", "subpixel")
 
 
 class Condition(NamedTuple):
@@ -239,7 +233,7 @@ def _in_squares(x, kernel):
             meets[place, row, (place + row) // 2, (place + row) % 2] = 1
     of_squares = jnp.einsum("aiAr,bjBs,ijck->ABrscabk", meets, meets, kernel, precision=lax.Precision.HIGHEST)
     of_squares = of_squares.reshape(n // 2 + 1, n // 2 + 1, 4 * c, -1)
-    return _spread(convolve(_squares(x), of_squares, 0))
+    return spread(convolve(_squares(x), of_squares, 0))
 
 
 def _squares(x):
@@ -261,7 +255,7 @@ class _Upsample(nn.Module):
         c, features = x.shape[-1], self.features
         if self.kind == "subpixel":
             kernel = _kernel(self, 3, c, 4 * features)
-            return _spread(convolve(pad(x, self.mode, size=size), kernel, 0))
+            return spread(convolve(pad(x, self.mode, size=size), kernel, 0))
         kernel = _kernel(self, 4 if self.kind == "transposed4" else 3, c, features)
         if self.kind == "bilinear":
             x = x if size is None else pad(x, "edge", 0, size)
@@ -269,28 +263,7 @@ class _Upsample(nn.Module):
             x = jax.image.resize(x, (*batch, 2 * h, 2 * w, c), "linear")
             size = None if size is None else (2 * size[0], 2 * size[1])
             return convolve(pad(x, self.mode, size=size), kernel, 0)
-        y = convolve(pad(x, self.mode, size=size), _phases(self.kind, kernel), 0)
-        *batch, h, w, _ = y.shape
-        y = y.reshape(*batch, h, w, 2, 2, features)
-        rows = [[y[..., i : i + h - 1, j : j + w - 1, i, j, :] for j in (0, 1)] for i in (0, 1)]
-        y = jnp.stack([jnp.stack(row, -2) for row in rows], -3)
-        return _spread(y.reshape(*batch, h - 1, w - 1, 4 * features))
-
-
-def _phases(kind, kernel):
-    """The 2 x 2 kernel [2, 2, c, 4 k] that gives the four positions of a result which share their inputs."""
-    meets = np.zeros((2, 2, kernel.shape[0]), np.float32)  # even or odd, before or after, row of the kernel
-    for phase, sides in enumerate(_MEETINGS[kind]):
-        for side, rows in enumerate(sides):
-            meets[phase, side, list(rows)] = 1
-    phases = jnp.einsum("pas,qbt,stck->abcpqk", meets, meets, kernel, precision=lax.Precision.HIGHEST)
-    return phases.reshape(2, 2, kernel.shape[2], -1)
-
-
-def _spread(x):
-    """[..., h, w, 4 c], the channels of a square of four positions, to [..., 2 h, 2 w, c]."""
-    *batch, h, w, c = x.shape
-    return x.reshape(*batch, h, w, 2, 2, c // 4).swapaxes(-4, -3).reshape(*batch, 2 * h, 2 * w, c // 4)
+        return doubled(pad(x, self.mode, size=size), kernel, self.kind)
 
 
 class _Norm(nn.Module):
