@@ -1,5 +1,6 @@
 """Decoders: features of VGG-19 back to pictures."""
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -42,8 +43,8 @@ class Decoder(nn.Module):
             first, last, inner = conv.endswith("_1"), conv == "conv1_1", (3, *self.widths)
             channels = inner[block - 1] if first else inner[block]
             start = nn.initializers.zeros if last else nn.initializers.he_normal()
-            mode = {} if larger else {"pad_mode": "reflect"}
-            x = (_Doubled if larger else Conv3x3)(channels, initializer=start, name=conv, **mode)(x)
+            made = _Doubled if larger else functools.partial(Conv3x3, pad_mode="reflect")
+            x = made(channels, initializer=start, name=conv)(x)
             x = x if last else nn.relu(x)
         return x
 
