@@ -2,21 +2,21 @@
 
     python -m experiments.stylize --config=configs/demo.py --workdir=runs/demo
 
-Content, Gram and total variation from coarse to fine. Each term is divided by the norm of its gradient at the
-start, so that the weights say how hard the terms pull, whatever the network: `--config.weights=mini` paints
-quicker, through the small encoder.
+Content, Gram and total variation. Each term is divided by the norm of its gradient at the start, so that
+the weights say how hard the terms pull, whatever the network: `--config.weights=mini` paints quicker, through
+the small encoder.
 
-Expect the colours and the leaded panes of the painting, laid along the lines of the cat, in half a minute on
-two CPU cores.
+Expect the colours and the leaded panes of the painting, laid along the lines of the cat, in less than a
+minute on two CPU cores.
 
-Arguments: `size=384`; `smoke`.
+Arguments: `size=320`; `smoke`.
 """
 
 from nstjax.config import default_config, parse_arg, smoke, term
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, size=384, smoke=False)
+    arg = parse_arg(arg, size=320, smoke=False)
     config = default_config()
     config.content = "example:chelsea"
     config.style = "example:stained_glass"
@@ -27,11 +27,8 @@ def get_config(arg=None):
     config.terms.content = term("feature", "relu4_2", reference="content", weight=1.0)
     config.terms.style = term("gram", style_taps, weight=20.0)
     config.terms.tv = term("tv_nine_point", "image", reference="content", weight=1.0)
-    # Large shapes first, then their details.
-    config.stages = (
-        {"size": arg.size // 2, "steps": 60, "learning_rate": 0.06},
-        {"size": arg.size, "steps": 45, "learning_rate": 0.02},
-    )
+    config.steps = 50
+    config.learning_rate = 0.05
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

@@ -6,7 +6,7 @@ Expect, through `mini`: colours and strokes of the painting on the cup from Gram
 losses, and its suns from `mrf`, the more the larger the weight. By the Gram loss itself, the pictures of
 sliced Wasserstein end closer to the painting than those of Gram.
 
-Arguments: `size=192`; `smoke`.
+Arguments: `size=160`; `smoke`.
 """
 
 from nstjax import presets
@@ -23,7 +23,7 @@ WEIGHTS = {"gentle": 2.0, "strong": 40.0}
 
 
 def get_config(arg=None):
-    arg = parse_arg(arg, size=192, smoke=False)
+    arg = parse_arg(arg, size=160, smoke=False)
     config = default_config()
     config.weights = "mini"
     config.pooling = "average"
@@ -32,15 +32,15 @@ def get_config(arg=None):
     config.terms.content = term("feature", "relu4_2", reference="content")
     config.terms.style = LOSSES["gram"].copy_and_resolve_references()
     config.terms.tv = term("tv_nine_point", "image", reference="content", weight=0.5)
-    config.steps = 100
-    config.learning_rate = 0.03
+    config.steps = 60
+    config.learning_rate = 0.04
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config
 
 
 def get_sweep(arg=None):
-    parse_arg(arg, size=192, smoke=False)
+    parse_arg(arg, size=160, smoke=False)
     losses = {loss: {"terms.style": made} for loss, made in LOSSES.items()}
     weights = {name: {"terms.style.weight": weight} for name, weight in WEIGHTS.items()}
     return design.Design(

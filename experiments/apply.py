@@ -27,7 +27,6 @@ _SIZE = flags.DEFINE_integer("size", 0, "Long side in pixels; 0 leaves pictures 
 
 
 def main(_):
-    command.keep_programs()
     outputs = painting.run(
         _NETWORK.value,
         _INPUTS.value,

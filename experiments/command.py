@@ -19,6 +19,7 @@ from nstjax.networks import download
 
 _AGAIN = 0.5  # seconds
 _WORTH_KEEPING = 0.2  # seconds of compilation
+_MOST_KEPT = 2**30  # bytes of compiled programs
 _HELP = {"-h", "--h", "-help", "--help", "--helpshort", "--helpfull"}
 
 
@@ -36,7 +37,9 @@ def run(main, required, words=()):
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
         with _interruptible():
-            _print(main(_parse(main, required, words)))
+            arguments = _parse(main, required, words)
+            _keep_programs()
+            _print(main(arguments))
     except UserError as error:
         _end(error, 2)
     except FailedError as error:
@@ -97,17 +100,34 @@ def line():
     return f"python {shlex.join(sys.orig_argv[1:])}"
 
 
-def keep_programs():
-    """Keeps what is compiled for later starts, beside downloads or in JAX_COMPILATION_CACHE_DIR."""
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        place = download.cache_dir() / "programs"
-        try:
-            files.make_folder(place)
-        except UserError as error:
-            notify(f"note: compiled programs are not kept: {error}")
-            return
-        jax.config.update("jax_compilation_cache_dir", str(place))
+def _keep_programs():
+    """Keeps what is compiled for later starts, beside downloads, unless JAX_COMPILATION_CACHE_DIR is set."""
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    place = download.cache_dir() / "programs"
+    try:
+        files.make_folder(place)
+    except UserError as error:
+        notify(f"note: compiled programs are not kept: {error}")
+        return
+    _trim(place)
+    jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+
+
+def _trim(place):
+    """Deletes the programs of a folder that were not used for longest, until it is no larger than allowed."""
+    total = 0
+    for path, found in sorted(_files(place), key=lambda file: max(file[1].st_atime, file[1].st_mtime))[::-1]:
+        total += found.st_size
+        if total > _MOST_KEPT:
+            path.unlink(missing_ok=True)
+
+
+def _files(place):
+    for path in place.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process may trim as well
+            yield path, path.stat()
 
 
 def load_config(named):

@@ -178,19 +178,25 @@ def checkerboard(x: jax.Array) -> jax.Array:
 
 def _similarity(x, reference):
     """SSIM of arrays [h, w] with a range of 1."""
-    mean, mean_ = x, reference
-    variance = variance_ = covariance = jnp.zeros_like(x)
-    # Moments of windows from those of rows: the difference of raw moments would lose them in float32.
+    moments = (x, reference, *(jnp.zeros_like(x),) * 3)
     for axis, side in enumerate(x.shape):
-        kernel = _gaussian(min(11, side), 1.5)
-        seen, seen_ = (_windows(m, len(kernel), axis) for m in (mean, mean_))
-        mean, mean_ = _weighted(seen, kernel), _weighted(seen_, kernel)
-        around, around_ = [a - mean for a in seen], [a - mean_ for a in seen_]
-        variance = _filter(variance, kernel, axis) + _products(around, around, kernel)
-        variance_ = _filter(variance_, kernel, axis) + _products(around_, around_, kernel)
-        covariance = _filter(covariance, kernel, axis) + _products(around, around_, kernel)
+        moments = _pooled(moments, _gaussian(min(11, side), 1.5), axis)
+    mean, mean_, variance, variance_, covariance = moments
     luminance = (2 * mean * mean_ + 0.01**2) / (jnp.square(mean) + jnp.square(mean_) + 0.01**2)
     return jnp.mean(luminance * (2 * covariance + 0.03**2) / (variance + variance_ + 0.03**2))
+
+
+def _pooled(moments, kernel, axis):
+    """Moments of windows from those of their parts; raw moments would lose them in float32."""
+    *seen, variance, variance_, covariance = moments
+    mean, mean_ = means = [_filter(m, kernel, axis) for m in seen]
+
+    def around(a, b):
+        return jnp.square(a - mean), jnp.square(b - mean_), (a - mean) * (b - mean_)
+
+    between = _sums(around, seen, kernel, axis)
+    within = (_filter(m, kernel, axis) for m in (variance, variance_, covariance))
+    return (*means, *(a + b for a, b in zip(within, between, strict=True)))
 
 
 def _edges(luminance):
@@ -208,22 +214,27 @@ def _gaussian(taps, sigma):
 
 def _filter(x, kernel, axis):
     """Values under a kernel along an axis, where it is whole."""
-    return _weighted(_windows(x, len(kernel), axis), kernel)
+    return _sums(lambda value: (value,), [x], kernel, axis)[0]
 
 
-def _windows(x, taps, axis):
-    """The values under each tap of a kernel along an axis, at all of its positions."""
-    length = x.shape[axis] - taps + 1
-    return [lax.slice_in_dim(x, i, i + length, axis=axis) for i in range(taps)]
+def _sums(f, maps, kernel, axis):
+    """Weighted sums of the maps that f makes of those under each tap of a kernel, where it is whole.
 
+    Not a convolution: accelerators round the factors of those to fewer bits. A loop, since one expression of
+    all taps takes long to compile.
+    """
+    length = maps[0].shape[axis] - len(kernel) + 1
 
-def _weighted(windows, kernel):
-    """Not a convolution: accelerators round the factors of those to fewer bits."""
-    return sum(weight * value for weight, value in zip(kernel, windows, strict=True))
+    def under(start):
+        return f(*(lax.dynamic_slice_in_dim(x, start, length, axis) for x in maps))
 
+    def add(sums, tap):
+        start, weight = tap
+        return [total + weight * value for total, value in zip(sums, under(start), strict=True)], None
 
-def _products(one, other, kernel):
-    return _weighted([a * b for a, b in zip(one, other, strict=True)], kernel)
+    nothing = [jnp.zeros_like(value) for value in under(0)]
+    taps = (jnp.arange(len(kernel)), jnp.asarray(kernel, maps[0].dtype))
+    return lax.scan(add, nothing, taps)[0]
 
 
 def _check_one_shape(x, reference):

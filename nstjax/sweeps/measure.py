@@ -23,6 +23,11 @@ _CONTENT = ("relu4_2", "relu3_4", "relu2_2", "relu1_2")
 # Where all pairs of patches or positions are few; elsewhere they take longer than all other losses.
 _PAIRS = ("relu3_1", "relu4_1")
 _TAPS = {"mrf": _PAIRS, "contextual": _PAIRS}
+_MEASURES = (
+    *("high_frequency", "checkerboard", "saturation", "clipped"),
+    *("content", "ssim", "edge_ssim", "matting_energy"),
+    *("colour_mean", "colour_deviation", "colour_wasserstein", "region_colour", "region_gram"),
+)
 _THUMBNAIL = 512
 # Sizes of pictures whose compiled programs are kept at a time; many exceed Linux's `vm.max_map_count`.
 _KEPT = 4
@@ -122,31 +127,33 @@ def measures(subject: Subject, image: jax.Array, encoder: Any, cache: Cache) -> 
         loss, tap = name.split("/", 1)
         if loss in shares:
             shares[loss][tap] = _number(after[name] / before[name]) if before[name] else None
-    distance = None
+    style = subject.styles[0].image if len(subject.styles) == 1 else None
+    picture = _of_picture(image, subject.start if subject.content else None, style)
     if subject.content:
         (tap,) = wanted.content.taps
-        distance = after[f"content/{tap}"] / jnp.mean(jnp.square(targets["content"][tap][WHOLE].target))
-    picture = _of_picture(subject, image, distance)
-    if subject.labels and len(subject.styles) == 1:
-        picture |= region_gaps(subject.labels, image, subject.styles[0].image, encoder)
-    return {"losses": shares, "picture": {name: _number(value) for name, value in picture.items()}}
+        features = targets["content"][tap][WHOLE].target
+        picture["content"] = after[f"content/{tap}"] / jnp.mean(jnp.square(features))
+    if subject.labels and style is not None:
+        picture |= region_gaps(subject.labels, image, style, encoder)
+    in_order = {name: _number(picture[name]) for name in _MEASURES if name in picture}
+    return {"losses": shares, "picture": in_order}
 
 
-def _of_picture(subject, image, distance):
-    """The measures of a picture, of which `distance` is that of features to the content's."""
+@jax.jit
+def _of_picture(image, content, style):
+    """The measures of a picture, beside those of a content and a style where there are."""
     found = {
         "high_frequency": metrics.high_frequency(image),
         "checkerboard": metrics.checkerboard(image),
         "saturation": metrics.saturation(image),
         "clipped": metrics.clipped(image),
     }
-    if subject.content:
-        found["content"] = distance
-        found["ssim"] = metrics.ssim(image, subject.start)
-        found["edge_ssim"] = metrics.edge_ssim(image, subject.start)
-        found["matting_energy"] = metrics.matting_energy(image, subject.start)
-    if len(subject.styles) == 1:
-        gaps = metrics.colour_gaps(image, subject.styles[0].image)
+    if content is not None:
+        found["ssim"] = metrics.ssim(image, content)
+        found["edge_ssim"] = metrics.edge_ssim(image, content)
+        found["matting_energy"] = metrics.matting_energy(image, content)
+    if style is not None:
+        gaps = metrics.colour_gaps(image, style)
         found |= {f"colour_{name}": gap for name, gap in gaps.items()}
     return found
 

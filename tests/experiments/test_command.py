@@ -228,6 +228,24 @@ def surrounded(tmp_path, **settings):
     return subprocess.run(line, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True)
 
 
+def test_programs_not_used_for_longest_are_given_up(drive, tmp_path, monkeypatch):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for age in range(4):
+        (programs / f"{age}").write_bytes(bytes(100))
+        os.utime(programs / f"{age}", (1e9 - age, 0))
+    monkeypatch.setenv("NSTJAX_CACHE", str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setattr(command, "_MOST_KEPT", 250)
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        assert drive(f"--workdir={tmp_path}", main=lambda _: "done") == (0, "done\n", "")
+        assert jax.config.jax_compilation_cache_dir == str(programs)
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+    assert sorted(path.name for path in programs.iterdir()) == ["0", "1"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", ["cuda", "abacus"])
 def test_a_device_that_is_not_there_is_one_line(tmp_path, platform):
