@@ -6,10 +6,16 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 LOCK := requirements/$(VERSION).txt
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint bench paint clean
+.PHONY: demo picture sweep test test-all lint bench paint clean
 
+# Both at a time: programs compile on one core.
 demo: $(VENV)/installed
+	@$(MAKE) --no-print-directory -j 2 picture sweep
+
+picture: $(VENV)/installed
 	$(BIN)/python -m experiments.stylize --config=configs/demo.py --workdir=$(OUT)
+
+sweep: $(VENV)/installed
 	$(BIN)/python -m experiments.sweep --config=configs/demo_sweep.py --workdir=$(OUT)_sweep
 
 test: $(VENV)/installed

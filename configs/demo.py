@@ -27,8 +27,8 @@ def get_config(arg=None):
     config.terms.content = term("feature", "relu4_2", reference="content", weight=1.0)
     config.terms.style = term("gram", style_taps, weight=20.0)
     config.terms.tv = term("tv_nine_point", "image", reference="content", weight=1.0)
-    config.steps = 50
-    config.learning_rate = 0.05
+    config.steps = 40
+    config.learning_rate = 0.06
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config

@@ -32,8 +32,8 @@ def get_config(arg=None):
     config.terms.content = term("feature", "relu4_2", reference="content")
     config.terms.style = LOSSES["gram"].copy_and_resolve_references()
     config.terms.tv = term("tv_nine_point", "image", reference="content", weight=0.5)
-    config.steps = 60
-    config.learning_rate = 0.04
+    config.steps = 45
+    config.learning_rate = 0.05
     config = smoke(config) if arg.smoke else config
     config.lock()
     return config
