@@ -16,15 +16,17 @@ from nstjax.runs.stage import initial_image, make_stage
 _AT_MOST = 900  # steps of the last stage
 _LENGTH = 10  # steps of a compiled call
 
-
 # {name: (optimizer of configs/gatys2016.py, its arguments, (share of the size, steps) of each stage)}
 WAYS = {
     "lbfgs": ("lbfgs", {}, ()),
-    "falloff": ("lbfgs", {"falloff": 1.5}, ()),
+    "falloff 0.75": ("lbfgs", {"falloff": 0.75}, ()),
+    "falloff 1": ("lbfgs", {"falloff": 1.0}, ()),
+    "falloff 1.5": ("lbfgs", {"falloff": 1.5}, ()),
     "adam": ("adam", {}, ()),
     "two sizes": ("lbfgs", {}, ((2, 200), (1, _AT_MOST))),
     "three sizes": ("lbfgs", {}, ((4, 200), (2, 100), (1, _AT_MOST))),
 }
+BY_DEFAULT = ("lbfgs", "falloff 0.75", "adam", "two sizes", "three sizes")
 
 
 def measure(sizes, programs, out):
@@ -37,7 +39,7 @@ def measure(sizes, programs, out):
     rows = []
     for size in sizes:
         for pair in PAIRS:
-            for row, picture in _of_pair(size, pair, programs or WAYS):
+            for row, picture in _of_pair(size, pair, programs or BY_DEFAULT):
                 name = f"{row['pair']}_{row['program']}_{size}.png".replace(" ", "_")
                 files.write(out / name, images.encode_png(picture))
                 rows.append(row)

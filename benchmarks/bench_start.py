@@ -46,7 +46,7 @@ def started(command, size):
             begun = time.perf_counter()
             subprocess.run(
                 [sys.executable, "-m", *COMMANDS[command], *words],
-                env=os.environ | {"JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"},
+                env=os.environ | {"JAX_COMPILATION_CACHE_DIR": "", "NSTJAX_CACHE": f"{folder}/cache"},
                 check=True,
                 capture_output=True,
             )
