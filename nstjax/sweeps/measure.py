@@ -23,7 +23,7 @@ _CONTENT = ("relu4_2", "relu3_4", "relu2_2", "relu1_2")
 # Where all pairs of patches or positions are few; elsewhere they take longer than all other losses.
 _PAIRS = ("relu3_1", "relu4_1")
 _TAPS = {"mrf": _PAIRS, "contextual": _PAIRS}
-_MEASURES = (
+_MEASURES = (  # in the order of tables
     *("high_frequency", "checkerboard", "saturation", "clipped"),
     *("content", "ssim", "edge_ssim", "matting_energy"),
     *("colour_mean", "colour_deviation", "colour_wasserstein", "region_colour", "region_gram"),
@@ -135,7 +135,7 @@ def measures(subject: Subject, image: jax.Array, encoder: Any, cache: Cache) -> 
         picture["content"] = after[f"content/{tap}"] / jnp.mean(jnp.square(features))
     if subject.labels and style is not None:
         picture |= region_gaps(subject.labels, image, style, encoder)
-    in_order = {name: _number(picture[name]) for name in _MEASURES if name in picture}
+    in_order = {name: _number(picture[name]) for name in sorted(picture, key=_MEASURES.index)}
     return {"losses": shares, "picture": in_order}
 
 
