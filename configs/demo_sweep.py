@@ -32,7 +32,7 @@ def get_config(arg=None):
     config.terms.content = term("feature", "relu4_2", reference="content")
     config.terms.style = LOSSES["gram"].copy_and_resolve_references()
     config.terms.tv = term("tv_nine_point", "image", reference="content", weight=0.5)
-    config.steps = 45
+    config.steps = 40
     config.learning_rate = 0.05
     config = smoke(config) if arg.smoke else config
     config.lock()
@@ -46,4 +46,5 @@ def get_sweep(arg=None):
     return design.Design(
         points=design.product(design.factor("loss", losses), design.factor("style", weights)),
         baseline={"loss": "gram", "style": "strong"},
+        losses=tuple(LOSSES),
     )

@@ -79,7 +79,7 @@ def run(
         summary = batches.run_points(chosen, workdir, at_most=options.at_most, command=options.command)
         if options.measure:
             encoder = points[design.baseline_names[0]].measuring_encoder()
-            measure.measure_points(chosen, workdir, encoder)
+            measure.measure_points(chosen, workdir, encoder, design.losses)
             summary = summary._replace(outputs=report.write(workdir))
         if not options.shared:
             shutil.rmtree(workdir / "unfinished", ignore_errors=True)

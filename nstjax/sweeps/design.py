@@ -12,8 +12,8 @@ from typing import Any
 
 import ml_collections
 
-from nstjax import files
-from nstjax.errors import UserError, nearest
+from nstjax import files, presets
+from nstjax.errors import UserError, check_choice, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +58,20 @@ class Design:
       baseline: {factor: label}, one label for every factor that is compared. All else is compared with it.
       repeats: the factors that are not compared: seeds, pictures. Every point is compared with the baseline
         at the same repeats.
+      losses: the style losses that measure all points; every one of the library where none is named.
+
+    Raises:
+      UserError: for a loss that is no style loss.
     """
 
     points: Sequence[Point]
     baseline: Mapping[str, str]
     repeats: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for loss in self.losses:
+            check_choice("style loss", loss, presets.STYLE_LOSSES)
 
     @functools.cached_property
     def factors(self) -> tuple[Factor, ...]:
@@ -105,8 +114,8 @@ class Design:
             for factor, level in point.items():
                 levels.setdefault(factor, {})[level.label] = _plain(level.overrides)
         points = {name(p): {factor: level.label for factor, level in p.items()} for p in self.points}
-        baseline, repeats = dict(self.baseline), list(self.repeats)
-        return {"baseline": baseline, "repeats": repeats, "levels": levels, "points": points}
+        kept = {"baseline": dict(self.baseline), "repeats": list(self.repeats), "losses": list(self.losses)}
+        return kept | {"levels": levels, "points": points}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> "Design":
@@ -119,7 +128,7 @@ class Design:
             {factor: levels[factor][label] for factor, label in labels.items()}
             for labels in saved["points"].values()
         ]
-        return cls(points, saved["baseline"], tuple(saved["repeats"]))
+        return cls(points, saved["baseline"], tuple(saved["repeats"]), tuple(saved.get("losses", ())))
 
 
 def factor(name: str, levels: Iterable | Mapping[str, Mapping[str, Any]]) -> list[Point]:

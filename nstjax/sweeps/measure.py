@@ -2,7 +2,7 @@
 
 import io as bytes_io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,10 @@ _THUMBNAIL = 512
 _KEPT = 4
 
 
-def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> None:
-    """Writes `measures.json` of every finished point that has none, and the pictures they were made of.
+def measure_points(
+    points: Mapping[str, Run], workdir: Path, encoder: Any, losses: Sequence[str] = ()
+) -> None:
+    """Writes `measures.json` of finished points that have none by these losses, and the pictures they show.
 
     Those pictures are left in `pictures/` of the sweep, small, by their hash. Processes that share the folder
     divide the points, and each waits until all are measured.
@@ -43,24 +45,25 @@ def measure_points(points: Mapping[str, Run], workdir: Path, encoder: Any) -> No
       points: {name: Run}.
       workdir: path of the sweep.
       encoder: the `Encoder` by which losses measure.
+      losses: the style losses that do; all of the library where none is named.
     """
     kinds = {name: _kind(run) for name, run in points.items()}
-    waiting = _unmeasured(sorted(points, key=kinds.get), workdir)
+    waiting = _unmeasured(sorted(points, key=kinds.get), workdir, losses)
     cache, last, compiled, said = Cache(), None, set(), False
     with progress_bar(total=len(waiting), unit="picture measured") as bar:
         while waiting:
             with claim(waiting, workdir, 1) as claimed:
-                for name in _unmeasured(claimed, workdir):
+                for name in _unmeasured(claimed, workdir, losses):
                     sizes, _ = kind = kinds[name]
                     cache, last = (cache if kind == last else Cache()), kind
                     if len(compiled | {sizes}) > _KEPT:
                         jax.clear_caches()
                         compiled.clear()
                     compiled.add(sizes)
-                    _measure(points[name], name, workdir, encoder, cache)
+                    _measure(points[name], name, workdir, encoder, cache, losses)
             if not claimed:
                 said = wait(waiting, said)
-            waiting = _unmeasured(waiting, workdir)
+            waiting = _unmeasured(waiting, workdir, losses)
             bar.update(bar.total - len(waiting) - bar.n)
 
 
@@ -71,14 +74,17 @@ def _kind(run):
     return str([config["size"], config["style_size"], shapes]), str(run.pictures_key)
 
 
-def _unmeasured(names, workdir):
-    def has(name, file):
-        return (workdir / "points" / name / file).exists()
+def _unmeasured(names, workdir, losses):
+    def waits(folder):
+        measured = folder / "measures.json"
+        if not (folder / "image.png").exists():
+            return False
+        return not measured.exists() or files.read_json(measured).get("asked", []) != list(losses)
 
-    return [name for name in names if has(name, "image.png") and not has(name, "measures.json")]
+    return [name for name in names if waits(workdir / "points" / name)]
 
 
-def _measure(run, name, workdir, encoder, cache):
+def _measure(run, name, workdir, encoder, cache, losses):
     """Writes `measures.json` of a point, and the pictures that it was made of."""
     for picture in filter(None, (run.content, *run.styles)):
         small = thumbnail(workdir, picture.sha256)
@@ -88,8 +94,8 @@ def _measure(run, name, workdir, encoder, cache):
     folder = workdir / "points" / name
     pixels = images.load_picture(str(folder / "image.png")).pixels
     image = jnp.asarray(images.resize(pixels, *pixels.shape[:2]))
-    found = measures(run.subject(image.shape[:2]), image, encoder, cache)
-    files.write_json(folder / "measures.json", found)
+    found = measures(run.subject(image.shape[:2]), image, encoder, cache, losses)
+    files.write_json(folder / "measures.json", found | {"asked": list(losses)})
 
 
 def thumbnail(workdir: Path, sha256: str) -> Path:
@@ -97,14 +103,17 @@ def thumbnail(workdir: Path, sha256: str) -> Path:
     return workdir / "pictures" / f"{sha256[:16]}.jpg"
 
 
-def measures(subject: Subject, image: jax.Array, encoder: Any, cache: Cache) -> dict[str, dict]:
+def measures(
+    subject: Subject, image: jax.Array, encoder: Any, cache: Cache, losses: Sequence[str] = ()
+) -> dict[str, dict]:
     """Losses of a picture as a whole, without masks, and measures of it.
 
     Args:
       subject: a `Subject`.
       image: [H, W, 3] float32 sRGB in [0, 1].
       encoder: the `Encoder` by which losses measure.
-      cache: a `Cache` of all pictures that one encoder measures.
+      cache: a `Cache` of all pictures that one encoder measures by the same losses.
+      losses: the style losses that do; all of the library where none is named.
 
     Returns:
       {"losses": {loss: {tap: number}}, "picture": {measure: number}}. Of a loss, the share that is left of
@@ -112,7 +121,7 @@ def measures(subject: Subject, image: jax.Array, encoder: Any, cache: Cache) -> 
       "content" is the squared distance of features divided by the squares of the content's. None stands
       for what has no value, as a share of nothing.
     """
-    wanted = _terms(subject, encoder.taps)
+    wanted = _terms(subject, encoder.taps, losses or presets.STYLE_LOSSES)
     objective = Objective(encoder.apply, terms.build(wanted))
 
     def prepare():
@@ -194,12 +203,12 @@ def region_gaps(
 _features = jax.jit(lambda apply, params, x, taps: apply(params, x, taps), static_argnums=(0, 3))
 
 
-def _terms(subject, taps):
-    """The terms of a config that measure: content, and every style loss at what the encoder reaches."""
+def _terms(subject, taps, losses):
+    """The terms of a config that measure: content, and style losses at what the encoder reaches."""
     wanted = ml_collections.ConfigDict()
     if subject.content:
         wanted.content = term("feature", next(tap for tap in _CONTENT if tap in taps), reference="content")
-    for loss in presets.STYLE_LOSSES if subject.styles else ():
+    for loss in losses if subject.styles else ():
         made = presets.style_term(loss)
         read = _TAPS.get(loss, made.taps)
         made.taps = tuple(tap for tap in read if set(single_taps([tap])) <= {*taps, "image"})

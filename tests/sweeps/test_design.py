@@ -1,5 +1,6 @@
 """Designs: points and their configs, what is wrong with them, and their form in JSON."""
 
+import dataclasses
 import json
 import runpy
 from pathlib import Path
@@ -133,7 +134,13 @@ def test_a_design_comes_back_from_json(path):
     again = Design.from_json(saved)
     assert again.to_json() == saved
     assert (again.labels, again.factors) == (made.labels, made.factors)
-    assert again.baseline_names == made.baseline_names and again.repeats == made.repeats
+    assert again.baseline_names == made.baseline_names
+    assert (again.repeats, again.losses) == (made.repeats, made.losses)
+
+
+def test_only_style_losses_measure():
+    with pytest.raises(UserError, match=r"style loss 'grm' is unknown; did you mean 'gram'"):
+        dataclasses.replace(two_by_two(), losses=("grm",))
 
 
 def _argument(path):

@@ -1,6 +1,7 @@
 """Sweeps: points run together are runs of their own, each once, whatever happens in between."""
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -416,11 +417,25 @@ def test_every_picture_is_measured_and_reported(done, tmp_path, monkeypatch, los
     assert (tmp_path / "points" / only[0] / "measures.json").stat().st_mtime_ns == before
 
 
+def test_a_design_names_the_losses_that_measure(done, tmp_path, monkeypatch):
+    """Points that were measured by others are measured again."""
+    monkeypatch.setattr(presets, "STYLE_LOSSES", FEW)
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    only = ("weight=1.0,seed=0",)
+    for losses in ((), ("gram",), ("sliced_wasserstein",)):
+        made = dataclasses.replace(weights_by_seeds(), losses=losses)
+        sweeps.run(config(), made, tmp_path, Options(only=only))
+        measured = json.loads((tmp_path / "points" / only[0] / "measures.json").read_text())
+        assert set(measured["losses"]) == set(losses or FEW)
+        header = (tmp_path / "cross_losses.csv").read_text().splitlines()[0]
+        assert all((loss in header) == (loss in measured["losses"]) for loss in FEW)
+
+
 def test_points_of_one_size_and_of_one_picture_are_measured_together(tmp_path, monkeypatch):
     """Targets of one picture at a time are kept, and programs of a few sizes."""
     seen = []
 
-    def record(run, name, workdir, encoder, cache):
+    def record(run, name, workdir, encoder, cache, losses):
         seen.append((name, id(cache), cache))
         (workdir / "points" / name / "measures.json").write_text("{}")
 
@@ -449,7 +464,7 @@ def test_every_style_loss_measures(tmp_path):
     made = sweeps.configs(config(), weights_by_seeds())
     run = next(iter(sweeps.load(made, tmp_path).values()))
     encoder, subject = run.measuring_encoder(), run.subject((16, 16))
-    wanted = measure._terms(subject, encoder.taps)
+    wanted = measure._terms(subject, encoder.taps, presets.STYLE_LOSSES)
     assert set(wanted) == {"content", *presets.STYLE_LOSSES}
     objective = Objective(encoder.apply, terms.build(wanted))
 
