@@ -25,6 +25,7 @@ The programs of `steps`, of which --programs names some:
   nstjax              always measured; the ratios are multiples of its seconds
   mini                the same step through the small encoder
   direct              the step without Winograd's algorithm
+  YNNPACK             the step with the products of jaxlib's default on a CPU, which drivers turn off
   nstjax lbfgs        a step of L-BFGS, its line search included
   derived transpose   a step with the convolution gradient that XLA derives, not that of `convolve`
   PyTorch             the same step there; "PyTorch channels last" in the other memory layout (nstjax[oracle])

@@ -17,6 +17,8 @@ from nstjax.optimize import Objective, Problem, Reference, Term, make_targets, t
 
 STYLE, CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "relu4_2"
 STEPS = 5
+_KINDS = ("DOT", "INDIVIDUAL_DOT", "REDUCE")  # which jaxlib 0.10 gives to YNNPACK
+_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{k}" for k in _KINDS)}
 _DERIVED = (
     256  # the largest side, in pixels, at which the derived gradient, several times slower, is measured
 )
@@ -36,6 +38,7 @@ def measure(sizes, rounds, programs=()):
             "mini": functools.partial(jax_steps, pretrained.load("mini").params, picture),
             "nstjax lbfgs": functools.partial(jax_steps, params, picture, "lbfgs"),
             "direct": functools.partial(jax_steps, params, picture, conv="direct"),
+            "YNNPACK": functools.partial(jax_steps, params, picture, compiler_options=_YNNPACK),
         }
         if size <= _DERIVED:
             makers["derived transpose"] = functools.partial(_derived_steps, params, picture)
@@ -91,16 +94,17 @@ class _Own:
         return self._apply(*arguments)
 
 
-def jax_steps(params, picture, optimizer="adam", conv="auto"):
+def jax_steps(params, picture, optimizer="adam", conv="auto", compiler_options=None):
     """A function, compiled when it is returned, that makes `STEPS` steps of the library's own loop."""
     objective, problem = make_problem(params, picture, conv=conv)
     plan, image = optimize.Plan(optimize.make_method(optimizer)), jnp.asarray(picture)
     rate = plan.method.learning_rate
+    start = functools.partial(optimize.initial_state, plan, image)
+    lowered = optimize.run_chunk.lower(objective, plan, start(), problem, rate, stop=STEPS, length=STEPS)
+    steps = lowered.compile(compiler_options)
 
     def run():
-        state = optimize.initial_state(plan, image)
-        chunk = optimize.run_chunk(objective, plan, state, problem, rate, stop=STEPS, length=STEPS)
-        return jax.block_until_ready(chunk)
+        return jax.block_until_ready(steps(start(), problem, rate, stop=STEPS))
 
     run()
     return run

@@ -16,8 +16,8 @@ Argument, comma-separated, e.g. `configs/gatys2016.py:variant=code,optimizer=ada
 
 Expect, through `vgg19-8bit`, Tübingen and The Starry Night, 512 x 384 pixels, 500 steps:
 
-  lbfgs         501 evaluations, total 1.67e9 -> 9.78e6, 1.06e7 at 300 steps: swirls, stars and a cypress of
-                the painting over the houses and the river, which are all there
+  lbfgs         501 evaluations, total 1.67e9 -> 9.78e6 on one machine and 1.08e7 on another (1.06e7 and
+                1.19e7 at 300 steps): swirls, stars and a cypress over the houses and the river
   adam          total 1.2e7 at 300 steps and 1.1e7 at 480, unsteady at the end; the same kind of picture
   variant=code  514 evaluations, total 2.93e8 -> 4.42e5, 4.96e5 at 300 steps: more of the photograph's light,
                 short strokes, no swirl in the sky

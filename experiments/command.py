@@ -20,6 +20,7 @@ from nstjax.networks import download
 _AGAIN = 0.5  # seconds
 _WORTH_KEEPING = 0.2  # seconds of compilation
 _MOST_KEPT = 2**30  # bytes of compiled programs
+_YNNPACK = "--xla_cpu_experimental_ynn_fusion_type"
 _HELP = {"-h", "--h", "-help", "--help", "--helpshort", "--helpfull"}
 
 
@@ -38,6 +39,7 @@ def run(main, required, words=()):
     try:
         with _interruptible():
             arguments = _parse(main, required, words)
+            _use_eigen()
             _keep_programs()
             _print(main(arguments))
     except UserError as error:
@@ -98,6 +100,14 @@ def define_path(name, help):
 def line():
     """The command line that started the driver, for provenance."""
     return f"python {shlex.join(sys.orig_argv[1:])}"
+
+
+def _use_eigen():
+    """Leaves products and sums on CPUs to Eigen: YNNPACK, to which jaxlib 0.10 gives them, is slower."""
+    given = os.environ.get("XLA_FLAGS", "")
+    # Later versions may not know the flag, and would end the process.
+    if _YNNPACK not in given and jax.__version_info__ < (0, 11):
+        os.environ["XLA_FLAGS"] = f"{given} {_YNNPACK}="
 
 
 def _keep_programs():

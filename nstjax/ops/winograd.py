@@ -9,18 +9,17 @@ import numpy as np
 from jax import lax
 
 _OUT, _IN = 4, 6  # sides of a tile of outputs, and of the inputs that it reads
-_INPUT = np.array(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ]
-)
-_KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-_OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
+# Where polynomials are evaluated, beside infinity. Of a grid of symmetric ones these round least: half as
+# much as the usual 0, 1, -1, 2 and -2, whose errors are ten times those of the direct convolution.
+_POINTS = (0, 11 / 16, -11 / 16, 3 / 2, -3 / 2)
+
+
+def _powers(n):
+    """[6, n]: the powers of the points from 0 to n - 1; of infinity, the highest alone."""
+    return np.vstack([np.vander(_POINTS, n, increasing=True), np.eye(n)[-1]])
+
+
+_INPUT, _KERNEL, _OUTPUT = np.linalg.inv(_powers(_IN)).T, _powers(3), _powers(_OUT).T
 # The transforms of both axes at once, one matrix product each.
 _INPUTS, _KERNELS, _OUTPUTS = (np.kron(m, m) for m in (_INPUT, _KERNEL, _OUTPUT))
 _TILES = 128  # at a time, which stay in the caches of a CPU

@@ -246,6 +246,25 @@ def test_programs_not_used_for_longest_are_given_up(drive, tmp_path, monkeypatch
     assert sorted(path.name for path in programs.iterdir()) == ["0", "1"]
 
 
+@pytest.mark.parametrize("given", ["", "--xla_cpu_experimental_ynn_fusion_type=+dot"])
+def test_products_are_left_to_eigen_unless_a_user_says_what(tmp_path, given):
+    (tmp_path / "compiles.py").write_text(
+        "import os, jax\n"
+        "from experiments import command\n"
+        "def main(_):\n"
+        "    product = jax.jit(lambda x: x @ x).lower(jax.numpy.ones((36, 256, 256)))\n"
+        "    by = 'YNNPACK' if '__ynn' in product.compile().as_text() else 'Eigen'\n"
+        "    return f'{by} by {os.environ[\"XLA_FLAGS\"]}'\n"
+        "command.run(main, [])\n"
+    )
+    place = {"XLA_FLAGS": given, "PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
+    line = [sys.executable, "compiles.py"]
+    done = subprocess.run(line, cwd=tmp_path, env=os.environ | place, capture_output=True, text=True)
+    assert done.stdout.endswith(f" by {given}\n") if given else done.stdout.startswith("Eigen by "), (
+        done.stderr
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", ["cuda", "abacus"])
 def test_a_device_that_is_not_there_is_one_line(tmp_path, platform):
