@@ -39,7 +39,7 @@ def run(main, required, words=()):
     try:
         with _interruptible():
             arguments = _parse(main, required, words)
-            _use_eigen()
+            use_eigen()
             _keep_programs()
             _print(main(arguments))
     except UserError as error:
@@ -102,8 +102,11 @@ def line():
     return f"python {shlex.join(sys.orig_argv[1:])}"
 
 
-def _use_eigen():
-    """Leaves products and sums on CPUs to Eigen: YNNPACK, to which jaxlib 0.10 gives them, is slower."""
+def use_eigen():
+    """Leaves products and sums on CPUs to Eigen: YNNPACK, to which jaxlib 0.10 gives them, is slower.
+
+    Takes effect before JAX has found its devices.
+    """
     given = os.environ.get("XLA_FLAGS", "")
     # Later versions may not know the flag, and would end the process.
     if _YNNPACK not in given and jax.__version_info__ < (0, 11):

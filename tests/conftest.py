@@ -9,11 +9,14 @@ import jax
 import pytest
 from checkpoints import torch  # noqa: F401, a fixture
 
+from experiments.command import use_eigen
+
 SHARED = Path(os.environ.get("NSTJAX_SHARED", Path(__file__).parents[2] / "shared"))
 
 
 def pytest_configure(config):
-    """Compiles faster, to slower programs, in drivers too; `make test-all` tests what users run."""
+    """Makes what drivers make, compiled faster, to slower programs; `make test-all` tests what users run."""
+    use_eigen()
     if config.option.markexpr:
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
         if jax.__version_info__ < (0, 11):  # later ones end a process that sets the flag
