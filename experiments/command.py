@@ -103,14 +103,14 @@ def line():
 
 
 def use_eigen():
-    """Leaves products and sums on CPUs to Eigen: YNNPACK, to which jaxlib 0.10 gives them, is slower.
+    """Leaves products on CPUs to Eigen: YNNPACK, to which jaxlib 0.10 gives them, is slower.
 
     Takes effect before JAX has found its devices.
     """
     given = os.environ.get("XLA_FLAGS", "")
     # Later versions may not know the flag, and would end the process.
     if _YNNPACK not in given and jax.__version_info__ < (0, 11):
-        os.environ["XLA_FLAGS"] = f"{given} {_YNNPACK}="
+        os.environ["XLA_FLAGS"] = f"{given} {_YNNPACK}=reduce"
 
 
 def _keep_programs():
