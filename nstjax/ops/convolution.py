@@ -96,9 +96,16 @@ def _on_cpu(x, kernel, border):
 
 
 def _of_few_channels(x, kernel, border):
-    """The neighbours of a position side by side, times all taps of the kernel."""
-    near = _neighbourhoods(_bordered(x, border), kernel.shape[0])
-    return near @ kernel.reshape(-1, kernel.shape[3])
+    """The neighbours of two positions of a row side by side, times all taps of the kernel, for both."""
+    size, _, channels, features = kernel.shape
+    x = _bordered(x, border)
+    width = x.shape[-2] - size + 1
+    pairs, taps = -(-width // 2), size // 2 + 1
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, 2 * (pairs + taps - 1) - x.shape[-2]), (0, 0)])
+    shifted = [jnp.pad(kernel, ((0, 0), (i, 2 * taps - size - i), (0, 0), (0, 0))) for i in (0, 1)]
+    near = _neighbourhoods(x.reshape(*x.shape[:-2], -1, 2 * channels), size, taps)
+    y = near @ jnp.stack(shifted, 3).reshape(-1, 2 * features)
+    return y.reshape(*y.shape[:-2], -1, features)[..., :width, :]
 
 
 def _to_few_channels(x, kernel, border):
@@ -106,7 +113,7 @@ def _to_few_channels(x, kernel, border):
     size, _, channels, _ = kernel.shape
     products = _bordered(x, border) @ kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
     parts = jnp.split(products, size * size, -1)
-    return sum(_shifted(part, size, *divmod(i, size)) for i, part in enumerate(parts))
+    return sum(_shifted(part, size, size, *divmod(i, size)) for i, part in enumerate(parts))
 
 
 def _by_columns(x, kernel, border):
@@ -123,14 +130,15 @@ def _bordered(x, border):
     return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(border, border)] * 2 + [(0, 0)])
 
 
-def _neighbourhoods(x, size):
-    """Of [..., h + n - 1, w + n - 1, c], the n x n positions from each on: [..., h, w, n n c]."""
-    return jnp.concatenate([_shifted(x, size, *divmod(i, size)) for i in range(size * size)], -1)
+def _neighbourhoods(x, rows, columns):
+    """Of [..., h + m - 1, w + n - 1, c], the m x n positions from each on: [..., h, w, m n c]."""
+    near = [_shifted(x, rows, columns, *divmod(i, columns)) for i in range(rows * columns)]
+    return jnp.concatenate(near, -1)
 
 
-def _shifted(x, size, row, column):
-    """Of [..., h + n - 1, w + n - 1, c], the [..., h, w, c] from a row and a column on."""
-    h, w = (n - size + 1 for n in x.shape[-3:-1])
+def _shifted(x, rows, columns, row, column):
+    """Of [..., h + m - 1, w + n - 1, c], the [..., h, w, c] from a row and a column on."""
+    h, w = x.shape[-3] - rows + 1, x.shape[-2] - columns + 1
     return x[..., row : row + h, column : column + w, :]
 
 
@@ -183,7 +191,7 @@ def _kernel_cotangent(x, g, size):
         corner = (i // down * pictures, i % down * rows, 0, 0)
         near = lax.dynamic_slice(x, corner, (pictures, rows + size - 1, w + size - 1, channels))
         here = lax.dynamic_slice(g, corner, (pictures, rows, w, features)).reshape(-1, features)
-        columns = _neighbourhoods(near, size).reshape(-1, size * size * channels)
+        columns = _neighbourhoods(near, size, size).reshape(-1, size * size * channels)
         return total + columns.T @ here, None
 
     start = jnp.zeros((size * size * channels, features), jnp.promote_types(g.dtype, jnp.float32))
@@ -210,8 +218,10 @@ def pool(x: jax.Array, kind: str, size: str = "floor") -> jax.Array:
             x = lax.slice_in_dim(x, 0, n // 2 * 2, axis=x.ndim + axis)
     *batch, h, w, c = x.shape
     windows = x.reshape(*batch, h // 2, 2, w // 2, 2, c)
+    # Not a reduction over two axes, for which XLA on a CPU writes out what a fused ReLU compares with.
+    parts = [windows[..., i, :, j, :] for i in (0, 1) for j in (0, 1)]
     if kind == "max":
-        return jnp.max(windows, (-4, -2))
+        return functools.reduce(jnp.maximum, parts)
     if kind == "average":
-        return jnp.mean(windows, (-4, -2))
-    return safe_sqrt(jnp.sum(jnp.square(windows), (-4, -2)))
+        return functools.reduce(jnp.add, parts) / 4
+    return safe_sqrt(functools.reduce(jnp.add, map(jnp.square, parts)))
