@@ -143,8 +143,8 @@ def default_training_config():
       data: folders of photographs, and the folders in them, separated by commas; "" for the examples, with
         procedural textures among them.
       held_out: names of pictures of `data`, without suffixes, that validation uses and training does not.
-      extends: a trained network, "paintings" or a file, to add the styles to, by its norms alone; the keys of
-        the network and `strengths` are then its own. "" for a network from the start.
+      extends: a trained network, "paintings" or a file, to add the styles to, by what it has for a style
+        alone; the keys of the network and `strengths` are then its own. "" for a network from the start.
       network: a preset of `nstjax.networks.transformer`, and in `network_args` what differs from it.
       strengths: {term: (least, largest)}, factors of the weights of terms that the network takes as inputs;
         in training they are drawn, uniformly in their logarithm, for each picture.

@@ -37,7 +37,7 @@ class Constants(NamedTuple):
       styles: [H, W, 3] sRGB in [0, 1] each, the style pictures.
       targets: {term: {tap: {label: Region}}} of the terms on the style alone, stacked over styles.
       weights: {term: {tap: [styles]}}.
-      fixed: params of a network that styles are added to, whose norms alone are trained; else None.
+      fixed: params of a network that styles are added to, which alone are trained; else None.
     """
 
     encoder: Any

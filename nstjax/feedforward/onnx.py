@@ -10,10 +10,9 @@ import numpy as np
 
 from nstjax.feedforward.export import import_library
 from nstjax.networks.stylizers import Stylizer
-from nstjax.networks.transformer import EPSILON
+from nstjax.networks.transformer import EPSILON, INSIDE, SLOPE
 
 _OPSET = 18
-_SLOPE = 0.2  # of a leaky ReLU
 
 
 def to_onnx(stylizer: Stylizer) -> bytes:
@@ -88,14 +87,16 @@ class _Graph:
 
     def _preprocessed(self):
         """The picture [1, 3, H, W] as the network wants it."""
-        pre = self._network.preprocessing
-        x = self._node("Unsqueeze", self._node("Transpose", "image", perm=[2, 0, 1]), self._integers(0))
-        if pre.order == "bgr":
-            x = self._node("Gather", x, self._integers(2, 1, 0), axis=1)
-        x = self._node("Mul", x, self._constant(pre.scale))
-        x = self._node("Sub", x, self._constant(np.reshape(pre.mean, (1, 3, 1, 1))))
-        x = self._node("Div", x, self._constant(np.reshape(pre.std, (1, 3, 1, 1))))
+        x = self._node("Transpose", self._normalised("image"), perm=[2, 0, 1])
+        x = self._node("Unsqueeze", x, self._integers(0))
         return x if self._network.padding == "reflect" else self._pad(x, 8 * self._network.blocks, "reflect")
+
+    def _normalised(self, x):
+        """A picture [H, W, 3] in the colour space of the network."""
+        pre = self._network.preprocessing
+        x = self._node("Gather", x, self._integers(2, 1, 0), axis=2) if pre.order == "bgr" else x
+        x = self._node("Sub", self._node("Mul", x, self._constant(pre.scale)), self._constant(pre.mean))
+        return self._node("Div", x, self._constant(pre.std))
 
     def _conditions(self):
         """What the norms read: shares of styles [1, S], and what is made of strengths [1, hidden]."""
@@ -105,10 +106,10 @@ class _Graph:
         )
         if self._network.strengths:
             x = self._node("Unsqueeze", "strengths", self._integers(0))
-            x = self._node("Div", x, self._constant(np.log2(10)))
-            for i in (1, 2):
-                x = self._node("LeakyRelu", self._dense(self._params[f"strength{i}"], x), alpha=_SLOPE)
-            self._hidden = x
+            x = self._dense(self._params["strength1"], self._node("Div", x, self._constant(np.log2(10))))
+            own = self._node("MatMul", self._shares, self._constant(self._params["strength_style"]["kernel"]))
+            x = self._node("LeakyRelu", self._node("Add", x, own), alpha=SLOPE)
+            self._hidden = self._node("LeakyRelu", self._dense(self._params["strength2"], x), alpha=SLOPE)
 
     def _dense(self, params, x):
         return self._node("Gemm", x, self._constant(params["kernel"]), self._constant(params["bias"]))
@@ -118,7 +119,7 @@ class _Graph:
         scale = self._node("MatMul", self._shares, self._constant(params["scale"]))
         shift = self._node("MatMul", self._shares, self._constant(params["shift"]))
         if network.strengths:
-            both = self._node("Mul", self._dense(params["strength"], self._hidden), self._constant(0.1))
+            both = self._dense(params["strength"], self._hidden)
             channels = params["scale"].shape[1]
             factor = self._node("Slice", both, self._integers(0), self._integers(channels), self._integers(1))
             rest = self._integers(channels), self._integers(2 * channels), self._integers(1)
@@ -178,19 +179,35 @@ class _Graph:
         return self._convolved(name, kernel, self._pad(larger, 1, edge), 1, 0)
 
     def _picture(self, x):
-        """Writes `painted` [H, W, 3]."""
+        """Writes `painted` [H, W, 3] of the output [1, 3, H', W'] of the last convolution."""
         network, pre = self._network, self._network.preprocessing
+        size = self._node("Slice", self._node("Shape", "image"), self._integers(0), self._integers(2))
+        x = self._node("Transpose", self._node("Squeeze", x, self._integers(0)), perm=[1, 2, 0])
+        x = self._node("Slice", x, self._integers(0, 0), size, self._integers(0, 1))
+        if network.strengths:
+            share = self._dense(self._params["skip"], self._hidden)
+            x = self._node("Add", x, self._node("Mul", share, self._unpainted()))
         if network.output == "sigmoid":
             x = self._node("Sigmoid", x)
         else:
             if network.output == "tanh":
                 x = self._node("Mul", self._node("Tanh", x), self._constant(network.amplitude))
-            x = self._node("Mul", x, self._constant(np.reshape(pre.std, (1, 3, 1, 1))))
-            x = self._node("Add", x, self._constant(np.reshape(pre.mean, (1, 3, 1, 1))))
+            x = self._node("Add", self._node("Mul", x, self._constant(pre.std)), self._constant(pre.mean))
             x = self._node("Div", x, self._constant(pre.scale))
-            x = self._node("Gather", x, self._integers(2, 1, 0), axis=1) if pre.order == "bgr" else x
-        x = self._node("Clip", x, self._constant(0.0), self._constant(1.0))
-        x = self._node("Transpose", self._node("Squeeze", x, self._integers(0)), perm=[1, 2, 0])
-        size = self._node("Slice", self._node("Shape", "image"), self._integers(0), self._integers(2))
-        ends = self._node("Slice", x, self._integers(0, 0), size, self._integers(0, 1))
+            x = self._node("Gather", x, self._integers(2, 1, 0), axis=2) if pre.order == "bgr" else x
+        ends = self._node("Clip", x, self._constant(0.0), self._constant(1.0))
         self._nodes.append(self._onnx.helper.make_node("Identity", [ends], ["painted"]))
+
+    def _unpainted(self):
+        """What the last convolution would give for the picture itself: [H, W, 3]."""
+        if self._network.output == "sigmoid":
+            x = self._node("Clip", "image", self._constant(1 - INSIDE), self._constant(INSIDE))
+            rest = self._node("Sub", self._constant(1.0), x)
+            return self._node("Log", self._node("Div", x, rest))
+        x = self._normalised("image")
+        if self._network.output == "linear":
+            return x
+        x = self._node("Div", x, self._constant(self._network.amplitude))
+        x = self._node("Clip", x, self._constant(-INSIDE), self._constant(INSIDE))
+        above, below = (self._node(kind, self._constant(1.0), x) for kind in ("Add", "Sub"))
+        return self._node("Mul", self._constant(0.5), self._node("Log", self._node("Div", above, below)))

@@ -62,7 +62,7 @@ def stylize(
         if measured:
             statistics[norm] = {"mean": moments.mean, "variance": moments.spread}
         x = y if kept else x
-    return x
+    return _painted(network, variables, x, image, condition)
 
 
 def _in_windows(network, stages, variables, x, condition, kept, measured, positions):
@@ -119,3 +119,8 @@ def _run(network, stages, variables, x, condition):
 
 _whole = jax.jit(lambda network, *rest: _run(network, ("blocks",), *rest), static_argnums=0)
 _prepared = jax.jit(lambda network, image: network.apply({}, image, method="prepared"), static_argnums=0)
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
+def _painted(network, variables, y, image, condition):
+    return network.apply(variables, y, image, condition, method="painted")

@@ -9,7 +9,7 @@ from nstjax.errors import UserError
 DIGESTS = {
     "mini.safetensors": "97ff1215002a440a714b26da8fde7be6f41f4c113b8d7088bf23fa5779ac78e5",
     "mini_decoders.safetensors": "b24782cdfd11b547ceada324d828407d445761e523f5e1a063330bd6bd727f8c",
-    "paintings.safetensors": "0dc2f78068da35babb429f2556ca7f71497dc3c6f61bd1bc4671a53433b6dcf4",
+    "paintings.safetensors": "8939edb9b64748930edf464922e976aa922f556c1cd6678fc152ad523ccb6edb",
 }
 
 

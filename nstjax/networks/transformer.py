@@ -29,6 +29,8 @@ NORMS_BEFORE = {
     "last": "norm_up2",
 }
 _HIDDEN = 64
+SLOPE = 0.2  # of a leaky ReLU, below 0
+INSIDE = 0.98  # of the range of an output, where it is not yet flat
 _FEW = 16  # channels of an output for which `_in_squares` is faster
 UPSAMPLINGS = (*MEETINGS, "bilinear", "subpixel")
 
@@ -67,7 +69,11 @@ class Transformer(nn.Module):
       preprocessing: of the picture.
       amplitude: of "tanh".
       styles: how many styles; each has a scale and a shift of its own after every norm.
-      strengths: how many loss weights are inputs. They scale and shift after every norm as well.
+      strengths: how many loss weights are inputs. With the style, they scale and shift after every norm as
+        well, and say how much of the picture itself is added to the output.
+
+    Differs from Dosovitskiy & Djolonga: scales and shifts are not a tenth of what the loss weights' network
+    says; it is told the style too; and the share of the picture in the output is ours.
 
     References:
       Johnson et al. 2016, https://arxiv.org/abs/1603.08155, and its supplement
@@ -99,6 +105,9 @@ class Transformer(nn.Module):
         self.up1, self.up2 = up(second), up(first)
         if self.strengths:
             self.strength1, self.strength2 = nn.Dense(_HIDDEN), nn.Dense(_HIDDEN)
+            around_1 = nn.initializers.normal(1.0)
+            self.strength_style = nn.Dense(_HIDDEN, use_bias=False, kernel_init=around_1)
+            self.skip = nn.Dense(3, kernel_init=nn.initializers.zeros_init())
         for name in ("_first", "_down1", "_down2", "_up1", "_up2"):
             setattr(self, f"norm{name}", _Norm(self.norm, self.styles))
         for i in range(1, self.blocks + 1):
@@ -126,7 +135,7 @@ class Transformer(nn.Module):
         x = self.prepared(image)
         for name in STAGES:
             x = self.stage(name, x, condition, training=training, size=_at(name, size))
-        return x
+        return self.painted(x, image, condition)
 
     def prepared(self, image: jax.Array) -> jax.Array:
         """What the first stage takes of pictures [..., H, W, 3] sRGB."""
@@ -137,16 +146,16 @@ class Transformer(nn.Module):
         """The output [..., h', w', c'] of one of `STAGES`; its norm is the beginning of the next one.
 
         Args:
-          name: of the stage.
+          name: of the stage; the output of "last" is for `painted`.
           x: [..., h, w, c], the output of the stage before, or of `prepared`.
           condition, training: as of a call.
           size: rows and columns of `x` that belong to the picture; None for all.
         """
-        told = condition.styles, self._hidden(condition.strengths), training, size
+        told = condition.styles, self._hidden(condition), training, size
         if name in NORMS_BEFORE:
             x = nn.relu(getattr(self, NORMS_BEFORE[name])(x, *told))
         if name == "last":
-            return self._picture(self.last(x, size))
+            return self.last(x, size)
         return self._blocks(x, told, size) if name == "blocks" else getattr(self, name)(x, size)
 
     def _blocks(self, x, told, size):
@@ -158,19 +167,36 @@ class Transformer(nn.Module):
             x = x[..., cut : x.shape[-3] - cut, cut : x.shape[-2] - cut, :] + y
         return x
 
-    def _hidden(self, strengths):
+    def _hidden(self, condition):
         """What all norms read the loss weights from: [..., hidden], or None."""
         if not self.strengths:
             return None
-        x = strengths / np.log2(10)
-        for dense in (self.strength1, self.strength2):
-            x = nn.leaky_relu(dense(x), 0.2)
-        return x
+        x = self.strength1(condition.strengths / np.log2(10)) + self.strength_style(condition.styles)
+        return nn.leaky_relu(self.strength2(nn.leaky_relu(x, SLOPE)), SLOPE)
 
-    def _picture(self, y):
+    def painted(self, y: jax.Array, image: jax.Array, condition: Condition) -> jax.Array:
+        """The result [..., H', W', 3] sRGB of the output of the last stage.
+
+        Args:
+          y: [..., H', W', 3].
+          image, condition: as of a call.
+        """
+        if self.strengths:
+            share = self.skip(self._hidden(condition))[..., None, None, :]
+            more = [(0, n - m) for n, m in zip(y.shape[-3:-1], image.shape[-3:-1], strict=True)]
+            image = jnp.pad(image, [(0, 0)] * (image.ndim - 3) + [*more, (0, 0)], "edge")
+            y = y + share * self._unpainted(image)
         if self.output == "sigmoid":
             return nn.sigmoid(y)
         return self.preprocessing.inverse(self.amplitude * jnp.tanh(y) if self.output == "tanh" else y)
+
+    def _unpainted(self, image):
+        """The output of the last stage that, alone, gives a picture; almost, where it has no bound."""
+        if self.output == "sigmoid":
+            inside = jnp.clip(image, 1 - INSIDE, INSIDE)
+            return jnp.log(inside) - jnp.log1p(-inside)
+        x = self.preprocessing(image)
+        return jnp.arctanh(jnp.clip(x / self.amplitude, -INSIDE, INSIDE)) if self.output == "tanh" else x
 
 
 def _at(stage, size):
@@ -281,7 +307,7 @@ class _Norm(nn.Module):
         if hidden is not None:
             zeros = nn.initializers.zeros_init()
             factor, offset = jnp.split(nn.Dense(2 * c, kernel_init=zeros, name="strength")(hidden), 2, -1)
-            scale, shift = scale * (1 + 0.1 * factor), shift + 0.1 * offset
+            scale, shift = scale * (1 + factor), shift + offset
         scale, shift = scale[..., None, None, :], shift[..., None, None, :]
         return (x - mean) * (lax.rsqrt(variance + EPSILON) * scale) + shift
 
@@ -324,7 +350,8 @@ def extended(params: dict, norms: dict) -> dict:
 
     Args:
       params: of the network.
-      norms: {norm: {"scale": [n, c], "shift": [n, c]}} of n styles that follow those it has.
+      norms: {layer: {"scale": [n, c], "shift": [n, c]}} of n styles that follow those it has, and
+        {"strength_style": {"kernel": [n, hidden]}} where it takes strengths.
     """
     more = {
         name: {key: jnp.concatenate([params[name][key], row]) for key, row in rows.items()}
@@ -335,10 +362,13 @@ def extended(params: dict, norms: dict) -> dict:
 
 def mean_style(params: dict, count: int) -> dict:
     """The `norms` of `extended` for so many styles, each the mean of those that a network has."""
-    norms = {name: layer for name, layer in params.items() if "shift" in layer}
+    own = {"scale", "shift"}
+    tables = {name: {k: layer[k] for k in own & set(layer)} for name, layer in params.items()}
+    tables["strength_style"] = params.get("strength_style", {})
     return {
-        name: {key: jnp.tile(jnp.mean(layer[key], 0), (count, 1)) for key in ("scale", "shift")}
-        for name, layer in norms.items()
+        name: {key: jnp.tile(jnp.mean(table, 0), (count, 1)) for key, table in of_layer.items()}
+        for name, of_layer in tables.items()
+        if of_layer
     }
 
 

@@ -175,6 +175,29 @@ def test_strengths_start_without_effect_and_have_one_later():
     )
 
 
+@pytest.mark.parametrize("output", transformer.OUTPUTS)
+def test_strengths_can_give_the_picture_itself(output):
+    network = SMALL.clone(strengths=1, output=output)
+    condition, image = Condition(jnp.ones(1), jnp.ones(1)), 0.1 + 0.8 * picture(15, 14)
+    params = dict(variables(network, condition)["params"])
+    params["last"] = jax.tree.map(jnp.zeros_like, params["last"])
+    params["skip"] = {"kernel": jnp.zeros((64, 3)), "bias": jnp.ones(3)}
+    found = applied(network, {"params": params}, image, condition)
+    assert found.shape == (16, 16, 3)
+    np.testing.assert_allclose(found[:15, :14], image, atol=1e-6)
+
+
+def test_a_style_that_is_added_is_at_first_the_mean_of_the_others():
+    network = SMALL.clone(styles=2, strengths=1)
+    condition = Condition(jnp.ones(2) / 2, jnp.ones(1))
+    params, image = variables(network, condition)["params"], picture(16, 16)
+    more = transformer.extended(params, transformer.mean_style(params, 1))
+    third = Condition(jnp.asarray([0.0, 0.0, 1.0]), jnp.ones(1))
+    found = applied(network.clone(styles=3), {"params": more}, image, third)
+    wanted = applied(network, {"params": params}, image, condition)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
 def test_batch_norm_uses_the_batch_in_training_and_its_statistics_afterwards():
     network, images = SMALL.clone(norm="batch"), picture(3, 16, 16)
     made = variables(network)
