@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import bench_steps
 from nstjax import images, losses, runs
 from nstjax.config import default_config, term
 from nstjax.errors import UserError
@@ -61,6 +62,17 @@ def test_features_and_gradients_are_those_of_the_whole(shape, taps, options):
     params = encoder.apply.prepare(encoder.params)
     whole = run(encoder.apply, params, image)
     close(run(windows.tiled(encoder, 32).apply, params, image), whole, 3e-5)
+
+
+@pytest.mark.slow
+def test_a_gradient_through_vgg19_at_512_pixels_is_that_of_the_whole():
+    params, image = vgg.random_params(0), picture(512, 512)
+
+    def gradient(tile):
+        objective, problem = bench_steps.make_problem(params, image, tile=tile, conv="direct")
+        return jax.jit(jax.grad(lambda image, problem: objective(image, problem)[0]))(image, problem)
+
+    close(gradient(256), gradient(0))
 
 
 @pytest.mark.parametrize("tile", [32, 96, 512])
