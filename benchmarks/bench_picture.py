@@ -24,6 +24,7 @@ WAYS = {
     "falloff 1.5": ("lbfgs", {"falloff": 1.5}, ()),
     "adam": ("adam", {}, ()),
     "two sizes": ("lbfgs", {}, ((2, 200), (1, _AT_MOST))),
+    "two sizes, falloff 0.75": ("lbfgs", {"falloff": 0.75}, ((2, 100), (1, _AT_MOST))),
     "three sizes": ("lbfgs", {}, ((4, 200), (2, 100), (1, _AT_MOST))),
 }
 BY_DEFAULT = ("lbfgs", "falloff 0.75", "adam", "two sizes", "three sizes")
@@ -44,7 +45,7 @@ def measure(sizes, programs, out):
                 files.write(out / name, images.encode_png(picture))
                 rows.append(row)
                 print(
-                    f"{size:5d} {row['pair']:22s} {row['program']:12s} {row['seconds']:7.1f} s "
+                    f"{size:5d} {row['pair']:22s} {row['program']:23s} {row['seconds']:7.1f} s "
                     f"{row['ratio'] or math.nan:6.2f} x PyTorch {row['evaluations']:5d} evaluations, "
                     f"total {row['total']:.4g}, saved {row['saved']:.4g}; {row['compiling']:.1f} s compiling",
                     flush=True,
