@@ -24,7 +24,7 @@ WAYS = {
     "falloff 1.5": ("lbfgs", {"falloff": 1.5}, ()),
     "adam": ("adam", {}, ()),
     "two sizes": ("lbfgs", {}, ((2, 200), (1, _AT_MOST))),
-    "two sizes, falloff 0.75": ("lbfgs", {"falloff": 0.75}, ((2, 100), (1, _AT_MOST))),
+    "two sizes falloff 0.75": ("lbfgs", {"falloff": 0.75}, ((2, 100), (1, _AT_MOST))),
     "three sizes": ("lbfgs", {}, ((4, 200), (2, 100), (1, _AT_MOST))),
 }
 BY_DEFAULT = ("lbfgs", "falloff 0.75", "adam", "two sizes", "three sizes")
