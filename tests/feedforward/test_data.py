@@ -44,7 +44,8 @@ def test_styles_and_strengths_are_drawn_from_all_there_are():
     strengths = np.concatenate([each.strengths for each in drawn])
     assert styles.dtype == np.int32 and np.bincount(styles).min() > 60
     assert strengths.shape == (240, 1) and np.abs(strengths).max() <= np.log2(10)
-    assert abs(strengths.mean()) < 0.35 and 1.6 < strengths.std() < 2.2  # uniform: 1.92
+    shares = (strengths / np.log2(10) + 1) / 2  # squares of uniform numbers
+    assert abs(np.mean(shares) - 1 / 3) < 0.06 and abs(np.mean(shares < 0.25) - 0.5) < 0.1
     assert batches(ranges=())[0].strengths.shape == (4, 0)
 
 
