@@ -22,7 +22,7 @@ def _powers(n):
 _INPUT, _KERNEL, _OUTPUT = np.linalg.inv(_powers(_IN)).T, _powers(3), _powers(_OUT).T
 # The transforms of both axes at once, one matrix product each.
 _INPUTS, _KERNELS, _OUTPUTS = (np.kron(m, m) for m in (_INPUT, _KERNEL, _OUTPUT))
-_TILES = 128  # at a time, which stay in the caches of a CPU
+_TILES = 256  # at a time: many for one reading of the kernel, few for the caches of a CPU
 
 
 class Turned(NamedTuple):
