@@ -147,7 +147,7 @@ def default_training_config():
         alone; the keys of the network and `strengths` are then its own. "" for a network from the start.
       network: a preset of `nstjax.networks.transformer`, and in `network_args` what differs from it.
       strengths: {term: (least, largest)}, factors of the weights of terms that the network takes as inputs;
-        in training they are drawn, uniformly in their logarithm, for each picture.
+        in training they are drawn for each picture, as `feedforward.data.make_batches` says.
       crop: side in pixels of the squares that the network learns from.
       batch: squares a step.
       accumulate: steps whose gradients are averaged before the parameters change.

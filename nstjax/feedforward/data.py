@@ -46,12 +46,12 @@ def make_batches(
     """
     cut = {"crop": crop_and_flip, "jitter": data.random_crop}[augmentation]
     crops = data.make_crops(pictures, cut, size=crop, seed=seed, texture_share=texture_share)
-    bounds = np.log2(np.reshape(ranges, (-1, 2)))
+    least, largest = np.log2(np.reshape(ranges, (-1, 2))).T
 
     def complete(image, rng):
-        shares = rng.uniform(size=(len(bounds), 1)) ** 2
-        strengths = np.sum(bounds * np.hstack([1 - shares, shares]), 1).astype(np.float32)
-        return Batch(image, np.int32(rng.integers(styles)), strengths, np.uint32(rng.integers(2**32)))
+        strengths = least + (largest - least) * rng.uniform(size=len(least)) ** 2
+        style, draw = np.int32(rng.integers(styles)), np.uint32(rng.integers(2**32))
+        return Batch(image, style, strengths.astype(np.float32), draw)
 
     part, parts = share
     if batch % parts:

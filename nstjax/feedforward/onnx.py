@@ -87,13 +87,13 @@ class _Graph:
 
     def _preprocessed(self):
         """The picture [1, 3, H, W] as the network wants it."""
-        x = self._node("Transpose", self._normalised("image"), perm=[2, 0, 1])
+        x = self._node("Transpose", self._normalised(), perm=[2, 0, 1])
         x = self._node("Unsqueeze", x, self._integers(0))
         return x if self._network.padding == "reflect" else self._pad(x, 8 * self._network.blocks, "reflect")
 
-    def _normalised(self, x):
-        """A picture [H, W, 3] in the colour space of the network."""
-        pre = self._network.preprocessing
+    def _normalised(self):
+        """The picture [H, W, 3] in the colour space of the network."""
+        pre, x = self._network.preprocessing, "image"
         x = self._node("Gather", x, self._integers(2, 1, 0), axis=2) if pre.order == "bgr" else x
         x = self._node("Sub", self._node("Mul", x, self._constant(pre.scale)), self._constant(pre.mean))
         return self._node("Div", x, self._constant(pre.std))
@@ -204,7 +204,7 @@ class _Graph:
             x = self._node("Clip", "image", self._constant(1 - INSIDE), self._constant(INSIDE))
             rest = self._node("Sub", self._constant(1.0), x)
             return self._node("Log", self._node("Div", x, rest))
-        x = self._normalised("image")
+        x = self._normalised()
         if self._network.output == "linear":
             return x
         x = self._node("Div", x, self._constant(self._network.amplitude))

@@ -105,8 +105,8 @@ class Transformer(nn.Module):
         self.up1, self.up2 = up(second), up(first)
         if self.strengths:
             self.strength1, self.strength2 = nn.Dense(_HIDDEN), nn.Dense(_HIDDEN)
-            around_1 = nn.initializers.normal(1.0)
-            self.strength_style = nn.Dense(_HIDDEN, use_bias=False, kernel_init=around_1)
+            spread = nn.initializers.normal(1.0)
+            self.strength_style = nn.Dense(_HIDDEN, use_bias=False, kernel_init=spread)
             self.skip = nn.Dense(3, kernel_init=nn.initializers.zeros_init())
         for name in ("_first", "_down1", "_down2", "_up1", "_up2"):
             setattr(self, f"norm{name}", _Norm(self.norm, self.styles))
@@ -191,7 +191,7 @@ class Transformer(nn.Module):
         return self.preprocessing.inverse(self.amplitude * jnp.tanh(y) if self.output == "tanh" else y)
 
     def _unpainted(self, image):
-        """The output of the last stage that, alone, gives a picture; almost, where it has no bound."""
+        """The output of the last stage that gives a picture, but for the ends of a bounded range."""
         if self.output == "sigmoid":
             inside = jnp.clip(image, 1 - INSIDE, INSIDE)
             return jnp.log(inside) - jnp.log1p(-inside)
@@ -362,14 +362,14 @@ def extended(params: dict, norms: dict) -> dict:
 
 def mean_style(params: dict, count: int) -> dict:
     """The `norms` of `extended` for so many styles, each the mean of those that a network has."""
-    own = {"scale", "shift"}
-    tables = {name: {k: layer[k] for k in own & set(layer)} for name, layer in params.items()}
-    tables["strength_style"] = params.get("strength_style", {})
-    return {
-        name: {key: jnp.tile(jnp.mean(table, 0), (count, 1)) for key, table in of_layer.items()}
-        for name, of_layer in tables.items()
-        if of_layer
+    tables = {
+        name: {key: layer[key] for key in ("scale", "shift")}
+        for name, layer in params.items()
+        if "shift" in layer
     }
+    if "strength_style" in params:
+        tables["strength_style"] = params["strength_style"]
+    return jax.tree.map(lambda table: jnp.tile(jnp.mean(table, 0), (count, 1)), tables)
 
 
 _TO_255 = Preprocessing("rgb", 255.0, (0.0, 0.0, 0.0))
