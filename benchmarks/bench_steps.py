@@ -16,7 +16,7 @@ from nstjax.ops import convolution
 from nstjax.optimize import Objective, Problem, Reference, Term, make_targets, term_weights
 
 STYLE, CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "relu4_2"
-STEPS = 5
+STEPS = 10  # in a call, which allocates its memory once: as many as in a run by default
 _KINDS = ("DOT", "INDIVIDUAL_DOT", "REDUCE")  # which jaxlib 0.10 gives to YNNPACK
 _YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{k}" for k in _KINDS)}
 _DERIVED = (

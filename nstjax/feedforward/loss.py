@@ -66,8 +66,8 @@ class Perceptual:
     def __call__(self, constants: Constants, params: Any, batch: Batch) -> tuple[jax.Array, dict]:
         """The mean objective over a batch, and the means of its parts.
 
-        A picture's weights are divided by their geometric mean over the terms, so that a strong style does
-        not outweigh the other pictures of a batch.
+        Where weights are inputs, its gradient is that of the mean logarithm of the objective: a step lowers
+        those of weak and of strong styles by like shares, and none outweighs the others of a batch.
 
         Returns:
           `(total, {"term/tap": scalar})`, the parts raw and unweighted.
@@ -85,6 +85,8 @@ class Perceptual:
             # A CPU is busy with one picture at a time; elsewhere all run together.
             batch_size=None if jax.default_backend() == "cpu" else len(batch.images),
         )
+        if self.conditioned:
+            gradients /= values[:, None, None, None]
         return _linked(outputs, values, gradients), jax.tree.map(jnp.mean, reports)
 
     def _scored(self, constants, output, single):
@@ -107,10 +109,8 @@ class Perceptual:
             own = make_targets(self.objective.apply, constants.encoder, terms, references)
             targets = targets | own
         strengths = dict(zip(self.conditioned, single.strengths, strict=True))
-        mean = jnp.sum(single.strengths) / len(self.objective.terms)
-        factors = {name: jnp.exp2(strengths.get(name, 0.0) - mean) for name in weights}
         weights = {
-            name: {tap: weight * factors[name] for tap, weight in taps.items()}
+            name: {tap: weight * jnp.exp2(strengths.get(name, 0.0)) for tap, weight in taps.items()}
             for name, taps in weights.items()
         }
         return Problem(constants.encoder, targets, weights, jax.random.key(single.seeds))

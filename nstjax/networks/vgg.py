@@ -116,23 +116,26 @@ class VGG19(nn.Module):
     row_devices: int = 1
 
     @nn.compact
-    def __call__(self, image: jax.Array, taps: Sequence[str]) -> dict[str, jax.Array]:
+    def __call__(self, x: jax.Array, taps: Sequence[str], start: str = "image") -> dict[str, jax.Array]:
         """Features at `taps` of an image [H, W, 3] sRGB in [0, 1]; nothing deeper is computed.
 
         Args:
-          image: [H, W, 3] float, any size from 1 x 1; leading axes of a batch stay in front.
+          x: [H, W, 3] float, any size from 1 x 1; leading axes of a batch stay in front.
           taps: names from `TAPS`: `conv4_2` is before the ReLU, `relu4_2` after it, `pool4` after the
             block; `image` is the picture itself.
+          start: the tap that `x` is the features of.
 
         Returns:
           {tap: [h, w, c]}.
         """
-        features = {"image": image}
+        features = {start: x}
         wanted = [tap for tap in check_taps(taps, TAPS) if tap != "image"]
         deepest = max((TAPS.index(tap) for tap in wanted), default=-1)
-        x = rows.divided(self.row_devices, self.preprocessing(image))
+        x = self.preprocessing(x) if start == "image" else x
+        x = rows.divided(self.row_devices, x)
         x = x if self.dtype == "float32" else x.astype(self.dtype)
-        for tap in TAPS[: deepest + 1]:
+        first = 0 if start == "image" else TAPS.index(start) + 1
+        for tap in TAPS[first : deepest + 1]:
             if tap.startswith("conv"):
                 x = Conv3x3(self.widths[int(tap[4]) - 1], PADDINGS[self.padding], name=tap)(x)
             elif tap.startswith("relu"):
@@ -215,8 +218,8 @@ class _Apply:
     network: VGG19
     conv: str
 
-    def __call__(self, params, image, taps):
-        return self.network.apply(params, image, tuple(taps))
+    def __call__(self, params, x, taps, start="image"):
+        return self.network.apply(params, x, tuple(taps), start)
 
     def prepare(self, params):
         """Params with the kernels that Winograd's algorithm takes."""

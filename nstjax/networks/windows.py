@@ -1,4 +1,4 @@
-"""Features window by window: exact, in the memory of one window and of the taps that are asked for."""
+"""Features block by block and window by window: exact, and most of them never in memory together."""
 
 import dataclasses
 import functools
@@ -11,19 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nstjax.networks.vgg import TAPS, Encoder
+from nstjax.networks.vgg import TAPS, Encoder, check_taps
 
-STEP = 32  # pixels per position of the deepest tap: windows begin at multiples of it
+STEP = 32  # of the side of a window
+_PARTS = (1, 1, 2, 4, 4)  # of that side, in positions of each block
 _ROOM = 80  # numbers per pixel of features at one time: relu1_1, or the other taps of Gatys together
 
 
 def tiled(encoder: Encoder, tile: int) -> Encoder:
-    """An encoder of the same features and gradients, made window by window.
+    """An encoder of the same features and gradients, made window by window, one block after the other.
 
     Args:
       encoder: of VGG-19, from `nstjax.networks.make_encoder`.
-      tile: side of a window in pixels, a multiple of 32, without the halo that is added on every side. What
-        is kept are the features of the taps that are asked for; backwards, each window is encoded again.
+      tile: side of a window of the picture in pixels, a multiple of 32, without the halo that is added on
+        every side; of deeper blocks' maps, as many positions or fewer. What is kept are the features of the
+        taps that are asked for, and the pooled ends of blocks; backwards, each window is encoded again.
 
     Raises:
       ValueError: for a `tile` that is not a multiple of 32 above 0.
@@ -49,7 +51,7 @@ class _Tiled:
     def groups(self, params, taps):
         return groups(params["params"], taps)
 
-    def read(self, params, image, taps, masks=types.MappingProxyType({}), statistics=lambda *_: ()):
+    def read(self, params, image, taps, masks=types.MappingProxyType({}), statistics=lambda *_: {}):
         """The features of some taps, and sums over windows of statistics of those of others.
 
         Args:
@@ -58,14 +60,73 @@ class _Tiled:
           taps: names; their features are of the whole picture.
           masks: {tap: {key: [h, w]}} at every tap that the statistics are of, which has no leading axes then;
             None in the place of a mask of ones. They are taken as constants.
-          statistics: a function of the features {tap: [h, w, c]} of a window and of these masks there, which
-            are 0 where a position is not the window's own, to a pytree of arrays.
+          statistics: a function of features {tap: [h, w, c]} of a window and of the masks there of those of
+            the taps that are in one block, which are 0 where a position is not the window's own, to
+            {tap: a pytree of arrays}.
 
         Returns:
-          `({tap: [..., h, w, c]}, statistics)`, in the memory of the first and of one window, forwards and
-          backwards.
+          `({tap: [..., h, w, c]}, {tap: statistics})`, in the memory of the first, of the pooled ends of
+          blocks and of one window, forwards and backwards.
         """
-        return _read(self.apply, self.tile, statistics, tuple(taps), params, image, dict(masks))
+        x, features, sums = image, {}, {}
+        for block in blocks((*taps, *masks)):
+            own = {tap: masks[tap] for tap in block.taps if tap in masks}
+            kept = tuple(tap for tap in block.taps if tap in taps or tap == block.end)
+            layers = _of_block(params, block)
+            made, added = _read(self.apply, block, self.tile, statistics, kept, layers, x, own)
+            features |= {tap: made[tap] for tap in kept if tap in taps}
+            sums |= added
+            x = made.get(block.end)
+        return features, sums
+
+
+class Block(NamedTuple):
+    """A block of VGG-19, as far as taps need it.
+
+    Attributes:
+      number: from 1 on.
+      taps: those that are read, shallow to deep.
+      end: the one of them that the next block begins with; "" in the last block.
+    """
+
+    number: int
+    taps: tuple[str, ...]
+    end: str
+
+    @property
+    def start(self) -> str:
+        """The tap that it begins with."""
+        return f"pool{self.number - 1}" if self.number > 1 else "image"
+
+    @property
+    def convolutions(self) -> int:
+        """How many positions beyond its own a position of the deepest tap sees."""
+        deepest = max((TAPS.index(tap) for tap in self.taps if tap in TAPS), default=-1)
+        return sum(tap.startswith(f"conv{self.number}") for tap in TAPS[: deepest + 1])
+
+    def axes(self, shape: tuple[int, int], tile: int) -> list["Axis"]:
+        """The windows of its map [h, w] along both axes, for a `tile` of the picture."""
+        halo = self.convolutions + self.convolutions % 2
+        return [along(size, tile // _PARTS[self.number - 1], halo) for size in shape]
+
+
+def blocks(taps: Sequence[str]) -> tuple[Block, ...]:
+    """The blocks of VGG-19 from the first to that of the deepest of some taps."""
+    number_of = {tap: 1 if tap == "image" else int(tap[4]) for tap in check_taps(taps, TAPS)}
+    last, made = max(number_of.values(), default=0), []
+    for number in range(1, last + 1):
+        end = f"pool{number}" if number < last else ""
+        within = {*filter(None, [end]), *(tap for tap in taps if number_of[tap] == number)}
+        made.append(Block(number, tuple(sorted(within, key=("image", *TAPS).index)), end))
+    return tuple(made)
+
+
+def _of_block(params, block):
+    """The params {kind: {conv: arrays}} of a block's convolutions."""
+    return {
+        kind: {name: each for name, each in layers.items() if name.startswith(f"conv{block.number}")}
+        for kind, layers in params.items()
+    }
 
 
 class Axis(NamedTuple):
@@ -84,24 +145,17 @@ class Axis(NamedTuple):
 
 
 def along(size: int, tile: int, halo: int) -> Axis:
-    """Windows that cover an axis, each with a halo on both sides that is cut off at the picture's borders.
+    """Windows that cover an axis, each with a halo on both sides that is cut off at the map's borders.
 
-    All begin at multiples of `STEP` and the last one ends with the axis, so that poolings fall on the same
-    positions as in the whole picture.
+    All begin at even positions and the last one ends with the axis, so that pooling falls on the same
+    positions as in the whole map. `tile` and `halo` are even.
     """
     if size <= tile + 2 * halo:
         return Axis(size, *(np.array([n]) for n in (0, 0, size)))
-    tile = -(-size // -(-size // tile * STEP)) * STEP  # as many windows, of nearly equal size
-    length = tile + 2 * halo + (size - tile) % STEP
+    tile = -(-size // -(-size // tile * 2)) * 2  # as many windows, of nearly equal size
+    length = tile + 2 * halo + size % 2
     lows = np.arange(0, size, tile)
     return Axis(length, np.clip(lows - halo, 0, size - length), lows, np.append(lows[1:], size))
-
-
-def reach(taps) -> int:
-    """How many pixels beyond its own a position of the taps sees, rounded up to a multiple of `STEP`."""
-    deepest = max((TAPS.index(tap) for tap in taps if tap in TAPS), default=-1)
-    seen = sum(scale_of(tap) for tap in TAPS[: deepest + 1] if tap.startswith("conv"))
-    return -(-seen // STEP) * STEP
 
 
 def scale_of(tap: str) -> int:
@@ -132,29 +186,32 @@ def groups(params: Mapping, taps: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(made)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
-def _read(apply, tile, statistics, taps, params, image, masks):
-    windows, read = _reader(apply, tile, statistics, taps, image, masks)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3, 4))
+def _read(apply, block, tile, statistics, taps, params, x, masks):
+    windows, read = _reader(apply, block, tile, statistics, taps, x, masks)
     first = jax.tree.map(lambda each: each[0], windows.places)
-    sums = jax.eval_shape(read, params, windows.cut(image, first), first)[1]
-    whole = jax.eval_shape(lambda params, image: apply(params, image, taps), params, image) if taps else {}
+    sums = jax.eval_shape(read, params, windows.cut(x, first), first)[1]
+    whole = jax.eval_shape(lambda params, x: apply(params, x, taps, block.start), params, x)
 
     def put(carry, place):
-        features, added = read(params, windows.cut(image, place), place)
-        maps = {tap: windows.put(carry[0][tap], features[tap], place, scale_of(tap)) for tap in taps}
+        features, added = read(params, windows.cut(x, place), place)
+        maps = {tap: windows.put(carry[0][tap], features[tap], place, _scale(tap)) for tap in taps}
         return (maps, jax.tree.map(jnp.add, carry[1], added)), None
 
-    # Every position is replaced. What depends on nothing would be made, and kept, before it is needed.
-    some = image.ravel()[0]
-    maps = {tap: jnp.broadcast_to(some, each.shape).astype(each.dtype) for tap, each in whole.items()}
+    # Every position is replaced.
+    maps = {tap: _filled(x, each.shape, each.dtype) for tap, each in whole.items()}
     nothing = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), sums)
     return lax.scan(put, (maps, nothing), windows.places)[0]
 
 
-def _reader(apply, tile, statistics, taps, image, masks):
+def _filled(x, shape, dtype):
+    """An array of a number of `x`; what depends on nothing would be made, and kept, before it is needed."""
+    return jnp.broadcast_to(x.ravel()[0], shape).astype(dtype)
+
+
+def _reader(apply, block, tile, statistics, taps, x, masks):
     """(the windows, a function of params, a window and its place: (features, statistics))."""
-    encoded = tuple(dict.fromkeys((*taps, *masks)))
-    windows = _Windows(image.shape, encoded, tile)
+    windows = _Windows(x.shape, block.axes(x.shape[-3:-1], tile))
 
     def mask_of(mask, own, place, scale):
         if mask is None:
@@ -162,43 +219,48 @@ def _reader(apply, tile, statistics, taps, image, masks):
         return own * windows.cut(mask[..., None], place, (*own.shape, 1), scale)[..., 0]
 
     def read(params, part, place):
-        features, inside = apply(params, part, encoded), {}
+        features, inside = apply(params, part, block.taps, block.start), {}
+        dtype = jnp.promote_types(part.dtype, jnp.float32)
         for tap, each in masks.items():
-            scale = scale_of(tap)
-            own = _is_own((*features[tap].shape[:2], 1), place, scale)[..., 0].astype(part.dtype)
+            scale = _scale(tap)
+            own = _is_own((*features[tap].shape[:2], 1), place, scale)[..., 0].astype(dtype)
             inside[tap] = {key: mask_of(mask, own, place, scale) for key, mask in each.items()}
         return {tap: features[tap] for tap in taps}, statistics(features, inside)
 
     return windows, read
 
 
-def _read_forward(apply, tile, statistics, taps, params, image, masks):
-    return _read(apply, tile, statistics, taps, params, image, masks), (params, image, masks)
+def _scale(tap):
+    """Positions at the start of a block per position of a tap in it, along one axis."""
+    return 2 if tap.startswith("pool") else 1
 
 
-def _read_backward(apply, tile, statistics, taps, residuals, cotangents):
-    params, image, masks = residuals
-    windows, read = _reader(apply, tile, statistics, taps, image, masks)
+def _read_forward(apply, block, tile, statistics, taps, params, x, masks):
+    return _read(apply, block, tile, statistics, taps, params, x, masks), (params, x, masks)
+
+
+def _read_backward(apply, block, tile, statistics, taps, residuals, cotangents):
+    params, x, masks = residuals
+    windows, read = _reader(apply, block, tile, statistics, taps, x, masks)
 
     def add(totals, place):
-        made, back = jax.vjp(lambda *both: read(*both, place), params, windows.cut(image, place))
-        given = {
-            tap: windows.own(cotangents[0][tap], made[0][tap].shape, place, scale_of(tap)) for tap in taps
-        }
+        made, back = jax.vjp(lambda *both: read(*both, place), params, windows.cut(x, place))
+        given = {tap: windows.own(cotangents[0][tap], made[0][tap].shape, place, _scale(tap)) for tap in taps}
         of_params, of_part = back((given, cotangents[1]))
         return (jax.tree.map(jnp.add, totals[0], of_params), windows.add(totals[1], of_part, place)), None
 
-    return *lax.scan(add, jax.tree.map(jnp.zeros_like, (params, image)), windows.places)[0], None
+    some = jax.tree.leaves(cotangents)[0]
+    nothing = jax.tree.map(jnp.zeros_like, params), 0 * _filled(some, x.shape, x.dtype)
+    return *lax.scan(add, nothing, windows.places)[0], None
 
 
 _read.defvjp(_read_forward, _read_backward)
 
 
 class _Windows:
-    """The windows of a picture, and arrays read and written at the place of one, {name: [2], by axis}."""
+    """The windows of a map, and arrays read and written at the place of one, {name: [2], by axis}."""
 
-    def __init__(self, shape, taps, tile):
-        axes = [along(size, tile, reach(taps)) for size in shape[-3:-1]]
+    def __init__(self, shape, axes):
         self._shape = (*shape[:-3], *(axis.length for axis in axes), shape[-1])
         rows, columns = (axis.starts.size for axis in axes)
         y, x = np.divmod(np.arange(rows * columns), columns)

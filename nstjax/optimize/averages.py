@@ -35,10 +35,10 @@ def averages(
         return jax.tree.map(lambda each: area * each, statistics(x, where=where)), area
 
     def of_window(features, inside):
-        read = {tap: features[tap].astype(image.dtype) for tap in asked}
+        read = {tap: features[tap].astype(image.dtype) for tap in inside}
         return {
-            tap: {key: weighted(each[key][0], read[tap], inside[tap][key]) for key in each}
-            for tap, each in asked.items()
+            tap: {key: weighted(asked[tap][key][0], read[tap], where) for key, where in masks.items()}
+            for tap, masks in inside.items()
         }
 
     masks = {tap: {key: mask for key, (_, mask) in each.items()} for tap, each in asked.items()}

@@ -1,6 +1,7 @@
 """Whether a picture can fit in memory, by a bound that refuses only what is hopeless, and what was used."""
 
 import functools
+import math
 import os
 import resource
 import sys
@@ -36,7 +37,7 @@ def needed(shape, params, taps, *, backward, tile=0, kept=()):
 
     For a gradient the output of every convolution is kept: compiled programs take 2.4 to 6.5 times
     that, of which 2 are counted. Without a gradient two outputs at a time are enough. With a tile, a group of
-    the kept taps of the whole picture is beside the outputs in one window.
+    the kept taps and the ends of blocks, of the whole picture, are beside the outputs in one window.
 
     Args:
       shape: (H, W).
@@ -46,17 +47,21 @@ def needed(shape, params, taps, *, backward, tile=0, kept=()):
       tile: of the encoder, 0 for none.
       kept: those of the taps whose features are kept with a tile; of the others averages are.
     """
+    h, w = shape
+    blocks = windows.blocks(tuple(tap for tap in taps if tap in TAPS))
+    outputs, maps = [[0.0]], [0.0]
+    for block in blocks:
+        map_shape = [-(-n >> block.number - 1) for n in shape]
+        sides = [axis.length for axis in block.axes(map_shape, tile)] if tile else map_shape
+        width = params[f"conv{block.number}_1"]["bias"].shape[0]
+        outputs.append([float(width * math.prod(sides))] * block.convolutions)
     if tile:
-        window = [windows.along(size, tile, windows.reach(taps)).length for size in shape]
-        groups = windows.groups(params, kept)
-        numbers = (sum(windows.numbers_of(params, tap) for tap in group) for group in groups)
-        of_taps = 4 * (1 + backward) * shape[0] * shape[1] * max(numbers, default=0)
-        return of_taps + needed(window, params, taps, backward=backward)
-    deepest = max((TAPS.index(tap) for tap in taps if tap in TAPS), default=-1)
-    convs = [tap for tap in TAPS[: deepest + 1] if tap.startswith("conv")]
-    pixels = shape[0] * shape[1]
-    outputs = [params[conv]["bias"].shape[0] * pixels / 4 ** (int(conv[4]) - 1) for conv in convs]
-    return 4 * (3 * pixels + 2 * (sum(outputs) if backward else max(outputs, default=0)))
+        ends = {block.end for block in blocks if block.end}
+        together = windows.groups(params, kept) or ((),)
+        maps = [sum(windows.numbers_of(params, tap) for tap in ends.union(group)) for group in together]
+    of_blocks = [sum(each) if backward else max(each, default=0.0) for each in outputs]
+    at_once = sum(of_blocks) if backward and not tile else max(of_blocks)
+    return 4 * (3 * h * w + 2 * at_once + (1 + backward) * h * w * max(maps))
 
 
 def bytes_of(tree):

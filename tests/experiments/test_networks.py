@@ -58,8 +58,7 @@ def test_train_apply_export_and_the_worth_in_steps(tmp_path):
     rows = files.read_json(tmp_path / "st" / "strengths.json")["rows"]
     assert [row["strength"] for row in rows] == [0.5, 2] and "| strength | total |" in strengths.stdout
     for row in rows:
-        factor = row["strength"] ** (2 / 3)  # a geometric mean of three weights is 1
-        parts = row["style"] * factor + (row["content"] + row["tv"]) * factor / row["strength"]
+        parts = row["content"] + row["strength"] * row["style"] + row["tv"]
         assert row["total"] == pytest.approx(parts, rel=1e-4)
 
 

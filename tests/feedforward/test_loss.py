@@ -1,5 +1,7 @@
 """The loss of a network beside the shared objective written out, its gradient, strengths and styles."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +53,7 @@ def make(terms=TERMS, weights=WEIGHTS, conditioned=("style",)):
 
 
 def written_out(params, given, terms=TERMS, weights=WEIGHTS):
-    """The mean over a batch of the objective of each output, one after the other."""
+    """The objectives of the outputs of a batch, one after the other."""
     values = []
     for image, style, (strength,), seed in zip(*given, strict=True):
         condition = Condition(jax.nn.one_hot(style, 2), jnp.asarray([strength]))
@@ -59,8 +61,7 @@ def written_out(params, given, terms=TERMS, weights=WEIGHTS):
         references = {"content": [Reference(image)], "style": [Reference(STYLES[int(style)])]}
         targets = make_targets(ENCODER.apply, ENCODER.params, terms, references)
         doubled = {name: np.multiply(weight, 1 + int(style)) for name, weight in weights.items()}
-        common = 2.0 ** (-strength / len(terms))
-        doubled = {k: w * common * (2.0**strength if k == "style" else 1.0) for k, w in doubled.items()}
+        doubled["style"] = doubled["style"] * 2.0**strength
         problem = Problem(
             ENCODER.params,
             targets,
@@ -68,12 +69,12 @@ def written_out(params, given, terms=TERMS, weights=WEIGHTS):
             jax.random.key(seed),
         )
         values.append(Objective(ENCODER.apply, terms)(output, problem)[0])
-    return jnp.mean(jnp.stack(values))
+    return jnp.stack(values)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "transformed", "random"])
-def test_value_and_gradient_are_those_of_the_objective_of_each_output(kind):
+def test_the_gradient_is_that_of_the_logarithms_of_the_objectives_of_outputs(kind):
     terms = {
         "plain": TERMS,
         "transformed": (*TERMS, Term("moved", losses.feature(), ("relu1_1",), "content", transforms.adain())),
@@ -85,14 +86,33 @@ def test_value_and_gradient_are_those_of_the_objective_of_each_output(kind):
         constants, params(), batch()
     )
     given = jax.tree.map(np.asarray, batch())
-    wanted, slope = jax.jit(jax.value_and_grad(lambda params: written_out(params, given, terms, weights)))(
-        params()
-    )
+
+    def logarithm(params):
+        values = written_out(params, given, terms, weights)
+        return jnp.mean(jnp.log(values)), jnp.mean(values)
+
+    (_, wanted), slope = jax.jit(jax.value_and_grad(logarithm, has_aux=True))(params())
     np.testing.assert_allclose(value, wanted, rtol=1e-5)
     largest = max(float(jnp.max(jnp.abs(x))) for x in jax.tree.leaves(slope))
     for found, right in zip(jax.tree.leaves(gradient), jax.tree.leaves(slope), strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-5 * largest)
     assert set(report) == {f"{term.name}/{tap}" for term in terms for tap in term.taps}
+
+
+def test_without_strengths_the_gradient_is_that_of_the_mean():
+    network = dataclasses.replace(NETWORK, strengths=0)
+    perceptual = dataclasses.replace(make(conditioned=())[0], network=network)
+    one = jax.jit(network.init)(jax.random.key(0), pictures(1)[0], Condition(jnp.ones(2), jnp.zeros(0)))
+    given = make()[1], one["params"], batch()._replace(strengths=jnp.zeros((3, 0)))
+    graded = jax.jit(jax.value_and_grad(perceptual, argnums=1, has_aux=True))
+    singles = [jax.tree.map(lambda x, i=i: x[i : i + 1], given[2]) for i in range(3)]
+    alone = [(value, slope) for (value, _), slope in (graded(*given[:2], each) for each in singles)]
+    (value, _), slope = graded(*given)
+    wanted = jax.tree.map(lambda *each: sum(each) / 3, *alone)
+    np.testing.assert_allclose(value, wanted[0], rtol=1e-5)
+    largest = max(float(jnp.max(jnp.abs(x))) for x in jax.tree.leaves(slope))
+    for found, right in zip(jax.tree.leaves(slope), jax.tree.leaves(wanted[1]), strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-5 * largest)
 
 
 def test_reports_are_raw_and_do_not_depend_on_weights():

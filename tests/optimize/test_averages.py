@@ -91,7 +91,7 @@ def test_averages_of_windows_are_those_of_the_whole_picture():
         assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
 
 
-def test_an_objective_of_averages_keeps_no_features():
+def test_an_objective_of_averages_keeps_the_ends_of_blocks_alone():
     size, width = 512, 32
     params = vgg.random_params(0, (width, *vgg.TINY_WIDTHS[1:]))
     encoder = windows.tiled(vgg.make_encoder(params, vgg.CAFFE), 32)
@@ -104,5 +104,5 @@ def test_an_objective_of_averages_keeps_no_features():
         return jax.grad(Objective(encoder.apply, terms), has_aux=True)(image, problem)
 
     program = jax.jit(graded).lower(jnp.zeros((size, size, 3))).compile()
-    of_features = 4 * size * size * width
-    assert program.memory_analysis().temp_size_in_bytes < of_features / 2
+    of_end = 4 * (size // 2) ** 2 * width
+    assert program.memory_analysis().temp_size_in_bytes < 2.2 * of_end  # and its gradient
