@@ -99,14 +99,14 @@ class Block(NamedTuple):
         return f"pool{self.number - 1}" if self.number > 1 else "image"
 
     @property
-    def convolutions(self) -> int:
-        """How many positions beyond its own a position of the deepest tap sees."""
+    def convolutions(self) -> tuple[str, ...]:
+        """Those that the deepest tap needs, each of which sees one position more on every side."""
         deepest = max((TAPS.index(tap) for tap in self.taps if tap in TAPS), default=-1)
-        return sum(tap.startswith(f"conv{self.number}") for tap in TAPS[: deepest + 1])
+        return tuple(tap for tap in TAPS[: deepest + 1] if tap.startswith(f"conv{self.number}"))
 
     def axes(self, shape: tuple[int, int], tile: int) -> list["Axis"]:
         """The windows of its map [h, w] along both axes, for a `tile` of the picture."""
-        halo = self.convolutions + self.convolutions % 2
+        halo = -(-len(self.convolutions) // 2) * 2
         return [along(size, tile // _PARTS[self.number - 1], halo) for size in shape]
 
 

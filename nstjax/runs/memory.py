@@ -49,17 +49,16 @@ def needed(shape, params, taps, *, backward, tile=0, kept=()):
     """
     h, w = shape
     blocks = windows.blocks(tuple(tap for tap in taps if tap in TAPS))
-    outputs, maps = [[0.0]], [0.0]
+    outputs, maps = [[0]], [0.0]
     for block in blocks:
         map_shape = [-(-n >> block.number - 1) for n in shape]
         sides = [axis.length for axis in block.axes(map_shape, tile)] if tile else map_shape
-        width = params[f"conv{block.number}_1"]["bias"].shape[0]
-        outputs.append([float(width * math.prod(sides))] * block.convolutions)
+        outputs.append([len(params[conv]["bias"]) * math.prod(sides) for conv in block.convolutions])
     if tile:
         ends = {block.end for block in blocks if block.end}
         together = windows.groups(params, kept) or ((),)
         maps = [sum(windows.numbers_of(params, tap) for tap in ends.union(group)) for group in together]
-    of_blocks = [sum(each) if backward else max(each, default=0.0) for each in outputs]
+    of_blocks = [sum(each) if backward else max(each, default=0) for each in outputs]
     at_once = sum(of_blocks) if backward and not tile else max(of_blocks)
     return 4 * (3 * h * w + 2 * at_once + (1 + backward) * h * w * max(maps))
 

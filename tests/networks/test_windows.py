@@ -94,7 +94,8 @@ def test_blocks_end_where_the_next_begins():
     assert first == windows.Block(1, ("image", "relu1_1", "pool1"), "pool1") and first.start == "image"
     assert second == windows.Block(2, ("pool2",), "pool2") and second.start == "pool1"
     assert third == windows.Block(3, ("relu3_1",), "") and third.start == "pool2"
-    assert [block.convolutions for block in (first, second, third)] == [2, 2, 1]
+    names = ("conv1_1", "conv1_2"), ("conv2_1", "conv2_2"), ("conv3_1",)
+    assert tuple(block.convolutions for block in (first, second, third)) == names
     assert windows.blocks(("image",)) == (windows.Block(1, ("image",), ""),)
 
 
