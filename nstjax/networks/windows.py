@@ -130,7 +130,7 @@ def _of_block(params, block):
 
 
 class Axis(NamedTuple):
-    """Windows along one axis of a picture, all of one length.
+    """Windows along one axis of a map, all of one length.
 
     Attributes:
       length: of a window.

@@ -37,7 +37,8 @@ def needed(shape, params, taps, *, backward, tile=0, kept=()):
 
     For a gradient the output of every convolution is kept: compiled programs take 2.4 to 6.5 times
     that, of which 2 are counted. Without a gradient two outputs at a time are enough. With a tile, a group of
-    the kept taps and the ends of blocks, of the whole picture, are beside the outputs in one window.
+    the kept taps of the whole picture is beside the outputs in one window; for a gradient, the ends of
+    blocks too.
 
     Args:
       shape: (H, W).
@@ -55,12 +56,13 @@ def needed(shape, params, taps, *, backward, tile=0, kept=()):
         sides = [axis.length for axis in block.axes(map_shape, tile)] if tile else map_shape
         outputs.append([len(params[conv]["bias"]) * math.prod(sides) for conv in block.convolutions])
     if tile:
-        ends = {block.end for block in blocks if block.end}
-        together = windows.groups(params, kept) or ((),)
-        maps = [sum(windows.numbers_of(params, tap) for tap in ends.union(group)) for group in together]
+        ends = {block.end for block in blocks if block.end and backward}
+        for group in windows.groups(params, kept) or ((),):
+            held = [*group, *(group if backward else ()), *ends.difference(group)]
+            maps.append(sum(windows.numbers_of(params, tap) for tap in held))
     of_blocks = [sum(each) if backward else max(each, default=0) for each in outputs]
     at_once = sum(of_blocks) if backward and not tile else max(of_blocks)
-    return 4 * (3 * h * w + 2 * at_once + (1 + backward) * h * w * max(maps))
+    return 4 * (3 * h * w + 2 * at_once + h * w * max(maps))
 
 
 def bytes_of(tree):

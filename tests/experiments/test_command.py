@@ -291,9 +291,12 @@ def test_memory_is_counted_by_hand():
     taps = {"relu2_1", "image"}
     assert [memory.needed((10, 20), params, taps, **c) for c in count] == [4 * 200 * (3 + 24), 4 * 200 * 15]
     assert memory.needed((10, 20), params, {"image"}, backward=True) == 4 * 600
-    # A window of 36 x 36 pixels in the first block; pool1, with its gradient, of the whole picture.
-    tiled = memory.needed((64, 64), params, taps, backward=True, tile=32)
-    assert tiled == 4 * (64 * 64 * (3 + 2 * 4 / 4) + 2 * (4 + 6) * 36 * 36)
+    # A window of 36 x 36 pixels in the first block; of the whole, pool1, and relu2_1 with its gradient.
+    tiled = memory.needed((64, 64), params, taps, backward=True, tile=32, kept=("relu2_1",))
+    assert tiled == 4 * (64 * 64 * (3 + 4 / 4 + 2 * 8 / 4) + 2 * (4 + 6) * 36 * 36)
+    assert memory.needed((64, 64), params, taps, backward=False, tile=32) == 4 * (
+        64 * 64 * 3 + 2 * 8 * 32 * 32
+    )
     assert memory.available() > 1e8
 
 

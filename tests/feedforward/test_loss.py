@@ -115,11 +115,14 @@ def test_without_strengths_the_gradient_is_that_of_the_mean():
         np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-5 * largest)
 
 
-def test_reports_are_raw_and_do_not_depend_on_weights():
+def test_neither_reports_nor_the_gradient_depend_on_a_factor_of_all_weights():
     perceptual, constants = make()
     doubled = constants._replace(weights=jax.tree.map(lambda w: 2 * w, constants.weights))
-    loss = jax.jit(perceptual)
-    (value, report), (twice, again) = (loss(each, params(), batch()) for each in (constants, doubled))
+    graded = jax.jit(jax.value_and_grad(perceptual, argnums=1, has_aux=True))
+    found = [graded(each, params(), batch()) for each in (constants, doubled)]
+    ((value, report), slope), ((twice, again), same) = found
+    for one, other in zip(jax.tree.leaves(slope), jax.tree.leaves(same), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5 * float(jnp.max(jnp.abs(one))))
     np.testing.assert_allclose(twice, 2 * value, rtol=1e-5)
     for name, number in report.items():
         np.testing.assert_allclose(again[name], number, rtol=1e-5)
