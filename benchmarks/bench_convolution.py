@@ -1,5 +1,6 @@
 """The 3 x 3 convolutions of VGG-19 by both algorithms, as they run inside a compiled loop."""
 
+import math
 import statistics
 import time
 
@@ -34,7 +35,7 @@ def measure(sizes, rounds):
 def _row(side, channels, features, rounds):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(side, side, channels)).astype(np.float32)
-    kernel = rng.normal(size=(3, 3, channels, features)).astype(np.float32) / np.sqrt(9 * channels)
+    kernel = rng.normal(size=(3, 3, channels, features)).astype(np.float32) / math.sqrt(9 * channels)
     turned = dict(zip(ALGORITHMS, (None, winograd.turn(kernel)), strict=True))
     made = {name: np.asarray(convolve(x, kernel, 1, turned[name])) for name in ALGORITHMS}
     error = float(np.abs(made["winograd"] - made["direct"]).max() / np.abs(made["direct"]).max())
