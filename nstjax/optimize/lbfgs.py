@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jax.scipy.linalg import solve_triangular
+
+from nstjax.ops.arithmetic import matmul
 
 _LEAST_CURVATURE = 1e-7  # of a pair that is kept, as a cosine between step and change
 
@@ -17,9 +20,10 @@ class Pairs(NamedTuple):
     Attributes:
       image: [H, W, 3], the last iterate.
       gradient: [H, W, 3], there.
-      steps: [pairs, H, W, 3], differences of iterates.
-      changes: [pairs, H, W, 3], those of gradients.
-      weights: [pairs], 1 / (step . change); 0 for a pair that is not there.
+      steps: [pairs, H W 3], differences of iterates.
+      changes: [pairs, H W 3], those of gradients.
+      curvatures: [pairs, pairs], step i . change j, where pair i is not the younger one; else anything. 0
+        for pairs that are not there.
       scale: of the first guess M of the inverse Hessian, step . change / (change . M change) of a pair.
       seen: iterates, int32.
       kept: pairs kept, int32.
@@ -29,7 +33,7 @@ class Pairs(NamedTuple):
     gradient: jax.Array
     steps: jax.Array
     changes: jax.Array
-    weights: jax.Array
+    curvatures: jax.Array
     scale: jax.Array
     seen: jax.Array
     kept: jax.Array
@@ -51,14 +55,15 @@ def scale_by_lbfgs(
         from the last pair; 0 for the identity. With p > 0 large shapes move sooner.
 
     References:
-      Nocedal and Wright, Numerical Optimization, algorithm 7.4.
+      Nocedal and Wright, Numerical Optimization, algorithm 7.4
+      Byrd, Nocedal & Schnabel 1994, https://doi.org/10.1007/BF01582063 (the same in products with matrices)
     """
 
     def init(image):
-        memory = jnp.zeros((memory_size or default_memory(image.size), *image.shape), image.dtype)
-        nothing = jnp.zeros_like(image)
-        one, zero = jnp.ones((), image.dtype), jnp.int32(0)
-        return Pairs(nothing, nothing, memory, memory, jnp.zeros(len(memory), image.dtype), one, zero, zero)
+        count = memory_size or default_memory(image.size)
+        memory, curvatures = (jnp.zeros((count, *of), image.dtype) for of in ((image.size,), (count,)))
+        nothing, one, zero = jnp.zeros_like(image), jnp.ones((), image.dtype), jnp.int32(0)
+        return Pairs(nothing, nothing, memory, memory, curvatures, one, zero, zero)
 
     def update(gradient, pairs, image):
         pairs = _remember(pairs, image, gradient, falloff)
@@ -79,10 +84,13 @@ def _remember(pairs, image, gradient, falloff):
     step, change = image - pairs.image, gradient - pairs.gradient
     curvature, square = jnp.vdot(step, change), jnp.vdot(change, change)
     keep = (pairs.seen > 0) & (curvature > _LEAST_CURVATURE * jnp.sqrt(square * jnp.vdot(step, step)))
-    at = pairs.kept % len(pairs.weights)
+    at = pairs.kept % len(pairs.steps)
 
     def put(memory, new):
-        return memory.at[at].set(jnp.where(keep, new, memory[at]))
+        return memory.at[at].set(jnp.where(keep, new.ravel(), memory[at]))
+
+    steps = put(pairs.steps, step)
+    with_change = jnp.where(keep, matmul(steps, change.ravel()), pairs.curvatures[:, at])
 
     guess = lax.cond(keep, lambda: _guess(change, falloff), lambda: _guess(gradient, falloff))
     first = jnp.minimum(1, 1 / jnp.sqrt(jnp.vdot(guess, guess)))
@@ -90,9 +98,9 @@ def _remember(pairs, image, gradient, falloff):
     return Pairs(
         image,
         gradient,
-        put(pairs.steps, step),
+        steps,
         put(pairs.changes, change),
-        put(pairs.weights, 1 / curvature),
+        pairs.curvatures.at[:, at].set(with_change),
         jnp.where(keep, curvature / jnp.vdot(change, guess), before),
         pairs.seen + 1,
         pairs.kept + keep,
@@ -111,17 +119,18 @@ def _guess(x, falloff):
 
 
 def _product(pairs, gradient, falloff):
-    """The inverse Hessian times a gradient, by the two loops over the pairs."""
-    oldest_first = (pairs.kept + jnp.arange(len(pairs.weights))) % len(pairs.weights)
+    """The inverse Hessian times a gradient, by products with all pairs at once."""
+    oldest_first = (pairs.kept + jnp.arange(len(pairs.steps))) % len(pairs.steps)
+    curvatures = jnp.triu(pairs.curvatures[oldest_first][:, oldest_first])
+    own = jnp.diagonal(pairs.curvatures)
+    curvatures += jnp.diag(own[oldest_first] == 0)  # of pairs that are not there
 
-    def back(rest, i):
-        share = pairs.weights[i] * jnp.vdot(pairs.steps[i], rest)
-        return rest - share * pairs.changes[i], share
+    def solve(b, transposed):
+        solved = solve_triangular(curvatures, b[oldest_first], trans=transposed)
+        return jnp.zeros_like(b).at[oldest_first].set(solved)
 
-    def forth(product, both):
-        i, share = both
-        gap = share - pairs.weights[i] * jnp.vdot(pairs.changes[i], product)
-        return product + gap * pairs.steps[i], None
-
-    rest, shares = lax.scan(back, gradient, oldest_first, reverse=True)
-    return lax.scan(forth, pairs.scale * _guess(rest, falloff), (oldest_first, shares))[0]
+    shares = solve(matmul(pairs.steps, gradient.ravel()), 0)
+    rest = gradient - matmul(shares, pairs.changes).reshape(gradient.shape)
+    guess = pairs.scale * _guess(rest, falloff)
+    gaps = solve(own * shares - matmul(pairs.changes, guess.ravel()), 1)
+    return guess + matmul(gaps, pairs.steps).reshape(gradient.shape)
