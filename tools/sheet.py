@@ -23,6 +23,8 @@ _OUT = flags.DEFINE_string("out", None, "Path of a JPEG.", required=True)
 
 
 def main(_):
+    if len(_LABELS.value) not in (1, _COLUMNS.value):
+        raise app.UsageError(f"{len(_LABELS.value)} labels; expected {_COLUMNS.value}, one for each column")
     shown = []
     for path, label in zip(_PICTURES.value, itertools.cycle(_LABELS.value), strict=False):
         picture = Image.open(path).convert("RGB")
