@@ -15,7 +15,12 @@ _LEAST_MEAN = 0.03
 
 
 def normalise(
-    weights: Weights, images: Sequence, *, pooling: str = "average", padding: str = "zero"
+    weights: Weights,
+    images: Sequence,
+    *,
+    pooling: str = "average",
+    padding: str = "zero",
+    pooling_size: str = "floor",
 ) -> Weights:
     r"""Scales every filter so that its mean activation over `images` is 1 (Gatys et al. 2015).
 
@@ -36,11 +41,13 @@ def normalise(
       images: a sequence of [H, W, 3] float32 sRGB in [0, 1], sizes may differ.
       pooling: "max", "average" or "l2", of the network to be used; the means depend on it.
       padding: "zero", "reflect" or "replicate", likewise.
+      pooling_size: "floor" or "ceil", likewise.
 
     Returns:
       `Weights` whose label tells the pooling and the number of pictures.
     """
-    means = mean_activations(weights, images, pooling=pooling, padding=padding)
+    how = {"pooling": pooling, "padding": padding, "pooling_size": pooling_size}
+    means = mean_activations(weights, images, **how)
     means = {conv: np.maximum(mean, _LEAST_MEAN * np.median(mean)) for conv, mean in means.items()}
     params = rescale(weights.params, {conv: 1 / np.where(mean > 0, mean, 1) for conv, mean in means.items()})
     label = f"{weights.label}, normalised for {pooling} pooling on {len(images)} pictures"
@@ -48,7 +55,7 @@ def normalise(
 
 
 def mean_activations(
-    weights: Weights, images: Sequence, *, pooling: str, padding: str
+    weights: Weights, images: Sequence, *, pooling: str, padding: str, pooling_size: str = "floor"
 ) -> dict[str, np.ndarray]:
     """The mean activation of every filter after its ReLU, over positions and pictures.
 
@@ -57,7 +64,8 @@ def mean_activations(
     Returns:
       {conv: [o]}.
     """
-    encoder = pretrained.make_encoder(weights, pooling=pooling, padding=padding)
+    how = {"pooling": pooling, "padding": padding, "pooling_size": pooling_size}
+    encoder = pretrained.make_encoder(weights, **how)
     convs = [tap for tap in encoder.taps if tap.startswith("conv")]
     taps = tuple(conv.replace("conv", "relu") for conv in convs)
     per_image = [_activations(encoder.apply, encoder.params, jnp.asarray(image), taps) for image in images]

@@ -182,15 +182,16 @@ def read_network(config, cache):
     """The `Weights` of a config, normalised where it says so, each once."""
     seed = config.seed if config.weights in RANDOM else 0
 
+    how = {key: config[key] for key in ("pooling", "padding", "pooling_size")}
+
     def make():
         loaded = networks.load(config.weights, seed=seed, preprocessing=config.preprocessing)
         if not config.normalise:
             return loaded
-        calibration = images.calibration_images()
-        return networks.normalise(loaded, calibration, pooling=config.pooling, padding=config.padding)
+        return networks.normalise(loaded, images.calibration_images(), **how)
 
-    key = ("weights", config.weights, seed, config.preprocessing)
-    return cache((*key, config.normalise, config.pooling, config.padding), make)
+    key = ("weights", config.weights, seed, config.preprocessing, config.normalise)
+    return cache((*key, *how.values()), make)
 
 
 def check_taps(run, terms):

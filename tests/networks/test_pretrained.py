@@ -218,6 +218,21 @@ def test_normalisation(pooling, blocks):
         np.testing.assert_allclose(after[0][tap], expected, rtol=1e-3, atol=1e-4)
 
 
+def test_normalisation_pools_odd_sides_as_the_network_does():
+    """Means with poolings rounded up are 1 in such a network, in others not."""
+    random = formats.Weights(TINY, vgg.TORCHVISION, "random")
+    images = [np.random.default_rng(0).uniform(size=(5, 13, 3)).astype(np.float32)]
+    how = {"pooling": "average", "padding": "zero"}
+    normal = normalise(random, images, **how, pooling_size="ceil")
+    before, up, down = (
+        mean_activations(weights, images, **how, pooling_size=size)["conv2_2"]
+        for weights, size in ((random, "ceil"), (normal, "ceil"), (normal, "floor"))
+    )
+    fires = before > 0.03 * np.median(before)
+    np.testing.assert_allclose(up[fires], 1, rtol=1e-4)
+    assert np.abs(down[fires] - 1).max() > 0.05
+
+
 def test_filters_that_hardly_ever_fire_are_not_scaled_without_end():
     params = jax.tree.map(np.array, TINY)
     params["conv1_1"]["kernel"][..., 1:3] = 0
