@@ -131,7 +131,7 @@ def load(config, cache=None) -> ImageRun:
     initial = _read_initial(config, content, styles, cache)
     masked = regions.check_wanted(config, [term for spec in specs for term in spec.terms])
     labels = regions.read(config, content, styles, cache) if masked else None
-    network = read_network(config, cache)
+    network = read_network(config, cache, config.pooling_size)
     if config.beyond_weights == "drop":
         reachable = vgg.reachable_taps(network.params)
         specs = tuple(stage.within(spec, reachable) for spec in specs)
@@ -178,11 +178,11 @@ def _read_initial(config, content, styles, cache):
         raise UserError(f"init: {error}{hint}" if "did you mean" in hint else f"init: {error}") from None
 
 
-def read_network(config, cache):
-    """The `Weights` of a config, normalised where it says so, each once."""
+def read_network(config, cache, pooling_size="floor"):
+    """The `Weights` of a config, normalised where it says so for that pooling size, each once."""
     seed = config.seed if config.weights in RANDOM else 0
 
-    how = {key: config[key] for key in ("pooling", "padding", "pooling_size")}
+    how = {"pooling": config.pooling, "padding": config.padding, "pooling_size": pooling_size}
 
     def make():
         loaded = networks.load(config.weights, seed=seed, preprocessing=config.preprocessing)
