@@ -9,7 +9,7 @@ from nstjax.errors import UserError
 DIGESTS = {
     "mini.safetensors": "97ff1215002a440a714b26da8fde7be6f41f4c113b8d7088bf23fa5779ac78e5",
     "mini_decoders.safetensors": "b24782cdfd11b547ceada324d828407d445761e523f5e1a063330bd6bd727f8c",
-    "paintings.safetensors": "8939edb9b64748930edf464922e976aa922f556c1cd6678fc152ad523ccb6edb",
+    "paintings.safetensors": "05dc4a544effa06fa1246cfe8eac28fa53b478672599905cf80b4e7ee5304830",
 }
 
 

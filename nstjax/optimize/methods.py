@@ -266,6 +266,7 @@ def _to_unit_norm(gradient):
 
 
 _STEEPEST = 4  # factors from 1 to 1e10 at 512 pixels
+_FARTHEST = 0.15  # root of the mean square that a step changes values by, before the projection
 
 
 def _lbfgs(learning_rate, project, *, memory_size=None, max_linesearch_steps=20, falloff=0.0):
@@ -282,12 +283,28 @@ def _lbfgs(learning_rate, project, *, memory_size=None, max_linesearch_steps=20,
             raise ValueError(f"{name} must be an integer of at least 1; got {value!r}")
     if not 0 <= falloff <= _STEEPEST:
         raise ValueError(f"falloff must be from 0 to {_STEEPEST}; got {falloff!r}")
-    search = optax.scale_by_zoom_linesearch(max_linesearch_steps, initial_guess_strategy="one")
+    search = _search(max_linesearch_steps)
     base = (
         lbfgs.scale_by_lbfgs(memory_size, boxed=project, falloff=falloff),
         optax.scale_by_learning_rate(learning_rate),
     )
     return optax.chain(*base, _keep_inside(), search) if project else optax.chain(*base, search)
+
+
+def _search(most):
+    """optax's zoom line search, of steps that change values by `_FARTHEST` at most.
+
+    Out of a flat picture, whose Gram matrices are near 0, a step would otherwise go so far beyond the box
+    that those which follow are of a thousandth of their length.
+    """
+    zoom = functools.partial(optax.scale_by_zoom_linesearch, most, initial_guess_strategy="one")
+
+    def update(updates, state, params, **given):
+        change = jnp.sqrt(jnp.mean(jnp.square(updates)))
+        longest = _FARTHEST / jnp.maximum(change, jnp.finfo(change.dtype).tiny)
+        return zoom(max_learning_rate=longest).update(updates, state, params, **given)
+
+    return optax.GradientTransformationExtraArgs(zoom().init, update)
 
 
 def _keep_inside():

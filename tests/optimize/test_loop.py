@@ -88,6 +88,17 @@ def test_lbfgs_finds_the_minimum_in_the_box_and_pixels_leave_bounds():
         assert state.evaluations <= 65  # a step whose direction does not descend takes 20
 
 
+def test_a_step_of_lbfgs_has_a_greatest_length():
+    """Down a slope without end; out of a flat picture the search would go as far."""
+    push = losses.Loss(lambda x, *, where=None: x, lambda x, t, **_: -jnp.sum(x))
+    terms = (Term("push", push, ("image",), "content"),)
+    objective, image, problem = picture_problem(terms=terms, weights={"push": 1.0})
+    plan = Plan(make_method("lbfgs", project=False))
+    state = optimize.initial_state(plan, jnp.array(image))
+    state, _ = optimize.run_chunk(objective, plan, state, problem, 1.0, stop=1, length=1)
+    np.testing.assert_allclose(state.image - image, 0.15, rtol=1e-5)
+
+
 def test_the_direction_of_lbfgs_is_that_of_optax():
     """On a quadratic, whose pairs all have curvature; more steps than pairs."""
     ours, theirs = scale_by_lbfgs(4), optax.scale_by_lbfgs(4)
