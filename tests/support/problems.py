@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import losses
+from nstjax import losses, optimize
 from nstjax.networks import vgg
 from nstjax.optimize import (
     Objective,
@@ -58,3 +58,9 @@ def small_problem(*, seed=0, scale=1.0, shape=(13, 10), dtype=jnp.float32, terms
 def picture_problem(*, terms=PICTURE_TERMS, weights=None, **options):
     """`small_problem` of terms on the picture itself."""
     return small_problem(terms=terms, weights=weights or PICTURE_WEIGHTS, **options)
+
+
+def minimise(plan, steps, rate=0.05, length=None, **kwargs):
+    objective, image, problem = picture_problem(**kwargs)
+    state = optimize.initial_state(plan, image)
+    return optimize.run_chunk(objective, plan, state, problem, rate, stop=steps, length=length or steps)
